@@ -1,0 +1,104 @@
+/* run_one.c - runs one program and writes what it cost: run_one [-limit SECONDS] FILE PROGRAM...
+ *
+ * FILE gets one line: wall, user and sys seconds and the peak RSS of the program, its exit
+ * status (128 + n after signal n), and how much of the machine's processors went to others
+ * meanwhile: other_pct to other processes (all busy time in /proc/stat less the program's own),
+ * steal_pct to other guests of the host. Both are counted in ticks of 10 ms.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef struct cpu_times {
+    double busy_seconds;  /* user, nice, system, irq, softirq, of all processors together */
+    double steal_seconds; /* taken by the hypervisor */
+} cpu_times;
+
+static volatile pid_t child;
+
+static void on_alarm(int sig) {
+    (void)sig;
+    if (child > 0) { kill(child, SIGKILL); }
+}
+
+static double now_seconds(void) {
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static double seconds_of(struct timeval tv) { return (double)tv.tv_sec + (double)tv.tv_usec / 1e6; }
+
+static cpu_times read_cpu_times(void) {
+    double user = 0, nice = 0, sys = 0, idle = 0, iowait = 0, irq = 0, softirq = 0, steal = 0;
+    const double hz = (double)sysconf(_SC_CLK_TCK);
+    FILE *f = fopen("/proc/stat", "r");
+    if (f != NULL) {
+        if (fscanf(f, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &user, &nice, &sys, &idle, &iowait,
+                   &irq, &softirq, &steal) < 4) {
+            user = nice = sys = irq = softirq = steal = 0;
+        }
+        fclose(f);
+    }
+    return (cpu_times){(user + nice + sys + irq + softirq) / hz, steal / hz};
+}
+
+int main(int argc, char **argv) {
+    unsigned limit = 900;
+    int at = 1;
+    if (at + 1 < argc && strcmp(argv[at], "-limit") == 0) {
+        limit = (unsigned)strtoul(argv[at + 1], NULL, 10);
+        at += 2;
+    }
+    if (argc - at < 2) {
+        fprintf(stderr, "usage: run_one [-limit SECONDS] FILE PROGRAM [ARGUMENT...]\n");
+        return 2;
+    }
+    cpu_times before = read_cpu_times();
+    double start = now_seconds();
+    pid_t pid = fork();
+    if (pid < 0) {
+        fprintf(stderr, "run_one: fork: %s\n", strerror(errno));
+        return 1;
+    }
+    if (pid == 0) {
+        execvp(argv[at + 1], argv + at + 1);
+        fprintf(stderr, "run_one: %s: %s\n", argv[at + 1], strerror(errno));
+        _exit(127);
+    }
+    child = pid;
+    signal(SIGALRM, on_alarm);
+    alarm(limit);
+    int status = 0;
+    struct rusage usage;
+    while (wait4(pid, &status, 0, &usage) < 0) {
+        if (errno != EINTR) {
+            fprintf(stderr, "run_one: wait4: %s\n", strerror(errno));
+            return 1;
+        }
+    }
+    double wall = now_seconds() - start;
+    cpu_times after = read_cpu_times();
+
+    double own = seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime);
+    double capacity = wall * (double)sysconf(_SC_NPROCESSORS_ONLN);
+    double other = after.busy_seconds - before.busy_seconds - own;
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    FILE *f = fopen(argv[at], "w");
+    if (f == NULL) {
+        fprintf(stderr, "run_one: %s: %s\n", argv[at], strerror(errno));
+        return 1;
+    }
+    fprintf(f, "wall=%.4f user=%.4f sys=%.4f rss_kib=%ld status=%d other_pct=%.2f steal_pct=%.2f\n",
+            wall, seconds_of(usage.ru_utime), seconds_of(usage.ru_stime), usage.ru_maxrss, code,
+            other > 0 ? 100 * other / capacity : 0.0,
+            100 * (after.steal_seconds - before.steal_seconds) / capacity);
+    return fclose(f) == 0 ? code : 1;
+}

@@ -1,0 +1,62 @@
+/* panic.c - the ways to stop, and printing without malloc.
+ *
+ * snprintf is used on a stack buffer with integer and string conversions only, which glibc does
+ * without allocating or locking; the text leaves by one write(2), so lines of several threads
+ * do not mix. May be called while the world is stopped.
+ *
+ * Floor   base.
+ */
+#include "base/panic.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { LINE_BYTES = 512 };
+
+static void (*fatal_handler)(const char *message);
+
+static void write_all(const char *text, size_t len) {
+    int saved = errno;
+    while (len > 0) {
+        ssize_t n = write(2, text, len);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) break;
+        text += n;
+        len -= (size_t)n;
+    }
+    errno = saved;
+}
+
+void mo_print(const char *format, ...) {
+    char line[LINE_BYTES];
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    if (n > 0) write_all(line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
+}
+
+void mo_throw_at(const char *file, int line, const char *text) {
+    const char *slash = strrchr(file, '/');
+    mo_print("mound: internal error: %s (%s:%d); please report it with this line\n", text,
+             slash ? slash + 1 : file, line);
+    abort();
+}
+
+void mo_fatal_set_handler(void (*handler)(const char *message)) { fatal_handler = handler; }
+
+void mo_fatal(const char *format, ...) {
+    char line[LINE_BYTES];
+    va_list args;
+    va_start(args, format);
+    int n = snprintf(line, sizeof line, "mound: ");
+    n += vsnprintf(line + n, sizeof line - (size_t)n, format, args);
+    va_end(args);
+    if (fatal_handler) fatal_handler(line);
+    mo_print("%s\n", line);
+    _exit(2);
+}

@@ -1,0 +1,116 @@
+/* background.c - the background thread.
+ *
+ * After a collection it sweeps what nobody swept yet, in batches, giving way to a collection
+ * between them. Then it gives free memory back, slowly (1 % of one CPU, measured by the time the
+ * madvise calls take): while the program allocates, only what exceeds the next goal by a tenth;
+ * once it is idle, all but a twentieth of what is live. A program that is idle for IDLE_NS and
+ * has allocated since the last collection is collected once.
+ *
+ * The thread is not registered: it owns no object and is never stopped; the idle collection
+ * needs a registered thread, and registers it for that time.
+ *
+ * Floor   gc.
+ * Locks   sweep lock for a batch; nothing is held while it sleeps or gives memory back.
+ */
+#include "gc/background.h"
+
+#include "gc/gc.h"
+#include "gc/specials.h"
+#include "sched/runtime_thread.h"
+#include "sys/os_mem.h"
+
+#define TICK_NS ((int64_t)500000000)
+#define IDLE_NS ((uint64_t)10000000000)
+#define IDLE_RELEASE_NS ((uint64_t)2000000000)
+
+enum {
+    BATCH_SPANS = 64,
+    RELEASE_BYTES = 16 << 20, /* per step */
+    START_BYTES = 1 << 20,    /* a smaller heap needs no thread */
+    CPU_SHARE = 100,
+};
+
+static MO_GLOBAL uint32_t wake_word;
+static MO_GLOBAL uint32_t is_started;
+
+static void sweep_in_batches(void) {
+    bool more = true;
+    while (more) {
+        mo_lock_acquire(&mo_the_gc.sweep_lock);
+        more = mo_gc_sweep_some(BATCH_SPANS);
+        mo_lock_release(&mo_the_gc.sweep_lock);
+    }
+}
+
+/* Free memory to keep unreleased. */
+static size_t retain_bytes(bool idle) {
+    mo_gc *gc = &mo_the_gc;
+    uint64_t inuse = mo_load_rlx(&mo_the_heap.inuse_pages) << MO_PAGE_SHIFT; /* an estimate */
+    if (idle) return inuse / 20;
+    uint64_t want = gc->goal_bytes + gc->goal_bytes / 10;
+    return want > inuse ? want - inuse : inuse / 20;
+}
+
+static void release_some(bool idle) {
+    uint64_t begin = mo_clock_ns();
+    size_t done = mo_heap_scavenge(RELEASE_BYTES, retain_bytes(idle), !idle);
+    if (done == 0) return;
+    /* Sleep so long that what this step took is one part in CPU_SHARE. */
+    uint64_t took = mo_clock_ns() - begin;
+    uint32_t now = mo_load_rlx(&wake_word); /* only to sleep on */
+    mo_futex_wait(&wake_word, now, (int64_t)mo_min(took * CPU_SHARE, (size_t)TICK_NS));
+}
+
+static void collect_idle(void) {
+    mo_thread *t = mo_thread_register();
+    mo_runtime_enter(t);
+    mo_gc_collect(t, MO_GC_IDLE);
+    mo_runtime_leave(t);
+    mo_thread_unregister(t);
+}
+
+static uint64_t allocated_so_far(void) {
+    uint64_t objects, bytes, freed_objects, freed_bytes;
+    mo_lock_acquire(&mo_the_world.registry);
+    mo_gc_alloc_totals(&objects, &bytes, &freed_objects, &freed_bytes);
+    mo_lock_release(&mo_the_world.registry);
+    return bytes;
+}
+
+static void *background_main(void *arg) {
+    (void)arg;
+    uint64_t seen_alloc = 0, idle_since = mo_clock_ns();
+    for (;;) {
+        uint32_t now = mo_load_rlx(&wake_word); /* only to sleep on */
+        sweep_in_batches();
+        mo_cleanups_kick();
+        uint64_t alloc = allocated_so_far(), clock = mo_clock_ns();
+        if (alloc - seen_alloc > START_BYTES / 4) {
+            seen_alloc = alloc;
+            idle_since = clock;
+        }
+        release_some(clock - idle_since > IDLE_RELEASE_NS);
+        if (clock - idle_since > IDLE_NS && alloc != mo_the_gc.alloc_at_last && mo_the_gc.percent >= 0) {
+            collect_idle();
+            continue;
+        }
+        mo_futex_wait(&wake_word, now, TICK_NS);
+    }
+    return NULL;
+}
+
+void mo_background_start_once(void) {
+    if (MO_LIKELY(mo_load_rlx(&is_started))) return; /* set once; the exchange decides */
+    if (mo_load_rlx(&mo_the_heap.live_bytes) < START_BYTES) return; /* an estimate */
+    uint32_t no = 0;
+    if (!mo_cas_acq(&is_started, &no, 1)) return; /* [Q] only one starts it; nothing else is ordered [Q] */
+    if (!mo_runtime_thread_start("mound-back", background_main, NULL))
+        mo_store_rlx(&is_started, 0); /* tried again at a later refill */
+}
+
+void mo_background_wake(void) {
+    mo_add_rlx(&wake_word, 1); /* only slept on */
+    mo_futex_wake(&wake_word, 1);
+}
+
+void mo_background_after_fork(void) { mo_store_rlx(&is_started, 0); /* the child is alone */ }

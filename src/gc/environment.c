@@ -1,0 +1,113 @@
+/* environment.c - reads MOUND_GOGC, MOUND_SIGNAL, MOUND_GCWORKERS and MOUND_DEBUG.
+ *
+ * A value that cannot be read is an error, not a default: a misspelt limit that is silently
+ * ignored is found in production.
+ *
+ * Floor   gc.
+ */
+#include "gc/environment.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A decimal number in lo..hi that is all of text[0..len). */
+static bool read_number(const char *text, size_t len, long long lo, long long hi, long long *out) {
+    char buf[24];
+    if (len == 0 || len >= sizeof buf || !(text[0] >= '0' && text[0] <= '9')) return false;
+    memcpy(buf, text, len);
+    buf[len] = '\0';
+    char *end;
+    errno = 0;
+    *out = strtoll(buf, &end, 10);
+    return errno == 0 && *end == '\0' && *out >= lo && *out <= hi;
+}
+
+typedef struct debug_key {
+    const char *name;
+    long long max;
+} debug_key;
+
+enum { GCTRACE, GCSTRESS, GCCHECKMARK, SCRIBBLE, VERIFY, SEED, INITTRACE, SYSFAULT, HEAPEND, NUM_KEYS };
+static const debug_key keys[NUM_KEYS] = {
+    [GCTRACE] = {"gctrace", 1},   [GCSTRESS] = {"gcstress", INT_MAX}, [GCCHECKMARK] = {"gccheckmark", 1},
+    [SCRIBBLE] = {"scribble", 1}, [VERIFY] = {"verify", 1},           [SEED] = {"seed", LLONG_MAX},
+    [INITTRACE] = {"inittrace", 1}, [SYSFAULT] = {"sysfault", LLONG_MAX}, [HEAPEND] = {"heapend", 1},
+};
+
+static void apply(mo_environment *env, int key, long long value) {
+    mo_debug *d = &env->debug;
+    switch (key) {
+    case GCTRACE: d->gctrace = value != 0; break;
+    case GCSTRESS: d->stress = (uint32_t)value; break;
+    case GCCHECKMARK: d->checkmark = value != 0; break;
+    case SCRIBBLE: d->scribble = value != 0; break;
+    case VERIFY: d->verify = value != 0; break;
+    case SEED: d->seed = (uint64_t)value; break;
+    case INITTRACE: d->inittrace = value != 0; break;
+    case SYSFAULT: d->sysfault = (uint64_t)value; break;
+    case HEAPEND: env->heap_ends = value != 0; break;
+    }
+}
+
+static bool read_debug(mo_environment *env, const char *text, char *error, size_t error_len) {
+    while (*text) {
+        size_t len = strcspn(text, ","), name_len = strcspn(text, "=,");
+        int key = 0;
+        while (key < NUM_KEYS && (strlen(keys[key].name) != name_len || memcmp(keys[key].name, text, name_len) != 0))
+            key++;
+        long long value = 0;
+        bool ok = key < NUM_KEYS && name_len < len &&
+                  read_number(text + name_len + 1, len - name_len - 1, 0, keys[key].max, &value);
+        if (len > 0 && !ok) {
+            snprintf(error, error_len,
+                     "MOUND_DEBUG: cannot read \"%.*s\"; use key=number with gctrace, gcstress, gccheckmark, scribble, "
+                     "verify, seed, inittrace, sysfault or heapend, separated by commas", (int)mo_min(len, 60), text);
+            return false;
+        }
+        if (ok) apply(env, key, value);
+        text += len + (text[len] == ',');
+    }
+    return true;
+}
+
+bool mo_environment_read(mo_environment *env, char *error, size_t error_len) {
+    memset(env, 0, sizeof *env);
+    env->gc_percent = 100;
+    env->signal = SIGURG;
+    env->max_workers = mo_cpu_count();
+    const char *text = getenv("MOUND_GOGC");
+    long long n;
+    if (text && *text) {
+        if (strcmp(text, "off") == 0) {
+            env->gc_percent = -1;
+        } else if (read_number(text, strlen(text), 0, INT_MAX, &n)) {
+            env->gc_percent = (int)n;
+        } else {
+            snprintf(error, error_len, "MOUND_GOGC=%.60s cannot be read; use a percentage such as 100, or off", text);
+            return false;
+        }
+    }
+    text = getenv("MOUND_SIGNAL");
+    if (text && *text) {
+        if (!read_number(text, strlen(text), 1, SIGRTMAX, &n) || n == SIGKILL || n == SIGSTOP || n == SIGSEGV) {
+            snprintf(error, error_len, "MOUND_SIGNAL=%.60s cannot be used; give the number of a signal the program leaves alone, such as %d",
+                     text, SIGURG);
+            return false;
+        }
+        env->signal = (int)n;
+    }
+    text = getenv("MOUND_GCWORKERS");
+    if (text && *text) {
+        if (!read_number(text, strlen(text), 1, 64, &n)) {
+            snprintf(error, error_len, "MOUND_GCWORKERS=%.60s cannot be read; use 1 to 64", text);
+            return false;
+        }
+        env->max_workers = (uint32_t)n;
+    }
+    text = getenv("MOUND_DEBUG");
+    return !text || read_debug(env, text, error, error_len);
+}

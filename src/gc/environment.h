@@ -1,0 +1,18 @@
+/* environment.h - the MOUND_* variables. Floor gc. */
+#ifndef MO_ENVIRONMENT_H
+#define MO_ENVIRONMENT_H
+
+#include "gc/gc.h"
+
+typedef struct mo_environment {
+    int gc_percent;
+    int signal;
+    uint32_t max_workers;
+    bool heap_ends;
+    mo_debug debug;
+} mo_environment;
+
+/* false: error[] says which variable cannot be read, and what it may be. */
+bool mo_environment_read(mo_environment *env, char *error, size_t error_len);
+
+#endif

@@ -1,0 +1,119 @@
+/* fork.c - a child in which only the forking thread lives.
+ *
+ * prepare takes every lock, in rank order, so that no list is half changed in the child; then it
+ * waits for sweeps in progress: a thread sweeps without a lock, and a half-swept span could not
+ * be told from an unswept one. The sweeps end, and their threads then wait for a central's lock.
+ *
+ * In the child the other threads' caches are given back, spans that were on their way between a
+ * list and a cache are found by their state and put into lists, and the library's own threads
+ * start again when they are needed. Pages that the background thread was giving back to the
+ * system at that moment stay taken in the child (at most one block of 2 MiB).
+ *
+ * Floor   gc.
+ */
+#include "gc/fork.h"
+
+#include <pthread.h>
+
+#include "gc/background.h"
+#include "gc/gc.h"
+#include "gc/mark.h"
+#include "gc/roots.h"
+#include "gc/specials.h"
+#include "gc/types.h"
+#include "sched/registry.h"
+
+static void lock_central(mo_central *c, void *arg) {
+    (void)arg;
+    mo_lock_acquire_unranked(&c->lock);
+}
+
+static void unlock_central(mo_central *c, void *arg) {
+    (void)arg;
+    mo_lock_release_unranked(&c->lock);
+}
+
+static void each_span(void (*fn)(mo_span *s)) {
+    for (uint32_t page = 1; page < mo_the_heap.pages.num_pages;) {
+        uint32_t info = mo_load_rlx(&mo_map.info[page]); /* heap lock held, or alone */
+        if (info == 0) {
+            page++;
+            continue;
+        }
+        mo_span *s = &mo_map.spans[page];
+        page += s->num_pages;
+        fn(s);
+    }
+}
+
+static void await_sweep(mo_span *s) {
+    if (s->state != MO_SPAN_SWEEPING) return;
+    while (mo_load_acq(&s->sweepgen) != mo_the_heap.sweepgen) /* [A] pairs with [S] in central.c [A] */
+        mo_futex_wait(&s->sweepgen, s->sweepgen, 50000);
+}
+
+static void before(void) {
+    mo_thread *t = mo_self;
+    if (mo_is_registered(t)) {
+        mo_runtime_enter(t); /* nobody may stop us between here and the end of the fork */
+        mo_lock_acquire_blocking(t, &mo_the_gc.lock);
+        mo_lock_acquire_blocking(t, &mo_the_gc.sweep_lock);
+        mo_lock_acquire_blocking(t, &mo_the_world.registry);
+    } else {
+        mo_lock_acquire(&mo_the_gc.lock);
+        mo_lock_acquire(&mo_the_gc.sweep_lock);
+        mo_lock_acquire(&mo_the_world.registry);
+    }
+    mo_lock_acquire(mo_roots_lock());
+    mo_lock_acquire(mo_specials_lock());
+    mo_lock_acquire(mo_cleanup_queue_lock());
+    mo_lock_acquire(mo_types_lock());
+    mo_gc_each_central(lock_central, NULL);
+    /* Sweeping threads need the heap lock to give pages back only after sweepgen is stored. */
+    mo_lock_acquire(&mo_the_heap.lock);
+    /* A sweep with specials waits for the special lock: let those finish first. */
+    mo_lock_release(mo_cleanup_queue_lock());
+    mo_lock_release(mo_specials_lock());
+    each_span(await_sweep);
+    mo_lock_acquire_unranked(mo_specials_lock());
+    mo_lock_acquire_unranked(mo_cleanup_queue_lock());
+}
+
+static void unlock_inner(void) {
+    mo_lock_release(&mo_the_heap.lock);
+    mo_gc_each_central(unlock_central, NULL);
+    mo_lock_release(mo_types_lock());
+    mo_lock_release_unranked(mo_cleanup_queue_lock());
+    mo_lock_release_unranked(mo_specials_lock());
+    mo_lock_release(mo_roots_lock());
+}
+
+static void unlock_outer(void) {
+    mo_lock_release(&mo_the_world.registry);
+    mo_lock_release(&mo_the_gc.sweep_lock);
+    mo_lock_release(&mo_the_gc.lock);
+    if (mo_is_registered(mo_self)) mo_runtime_leave(mo_self);
+}
+
+static void after_in_parent(void) {
+    unlock_inner();
+    unlock_outer();
+}
+
+static void adopt_orphan(mo_span *s) {
+    bool orphan = s->state == MO_SPAN_SWEEPING || (s->state == MO_SPAN_CACHED && s->owner != &mo_self->cache);
+    if (orphan) mo_central_release(s);
+}
+
+static void after_in_child(void) {
+    unlock_inner();
+    if (mo_is_registered(mo_self)) mo_self->tid = mo_sys_gettid();
+    mo_threads_keep_only(mo_self);
+    each_span(adopt_orphan);
+    mo_mark_after_fork();
+    mo_background_after_fork();
+    mo_cleanups_after_fork();
+    unlock_outer();
+}
+
+int mo_fork_init(void) { return pthread_atfork(before, after_in_parent, after_in_child); }

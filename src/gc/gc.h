@@ -1,0 +1,67 @@
+/* gc.h - the collector's state and its entry points. Floor gc.
+ *
+ * A collection (collect.c), in this order:
+ *   1  finish the last sweep; list loaded objects; see that mark workers exist
+ *   2  stop all threads
+ *   3  mark from the roots (roots.c, mark.c)
+ *   4  make every span unswept; sweep those that caches own
+ *   5  start all threads; sweep the rest lazily (central.c) and in the background
+ */
+#ifndef MO_GC_H
+#define MO_GC_H
+
+#include "sched/thread.h"
+
+typedef struct mo_debug {
+    bool gctrace;
+    bool checkmark;   /* gccheckmark: mark twice, compare */
+    bool scribble;
+    bool verify;
+    uint32_t stress;  /* gcstress=N: collect at every N-th allocation */
+    uint64_t seed;
+    bool inittrace;
+    uint64_t sysfault; /* the N-th memory call fails */
+} mo_debug;
+
+typedef struct mo_gc {
+    mo_lock lock;       /* one collection at a time */
+    mo_lock sweep_lock; /* the background sweeper's batch; held through a collection */
+    mo_debug debug;
+    int percent;              /* GOGC; < 0: off */
+    uint32_t max_workers;     /* marking; >= 1 */
+    uint64_t trigger_bytes;   /* collect when heap.live_bytes reaches it */
+    uint64_t goal_bytes;
+    uint64_t marked_bytes;    /* live after the last mark */
+    uint64_t num_gc, num_forced;
+    uint64_t start_ns;        /* of the process, for gctrace */
+    uint64_t last_end_ns;     /* end of the last collection */
+    uint64_t alloc_at_last;   /* total claimed then, for the idle collection */
+    uint64_t cycle_ns;        /* whole cost of the last collection */
+    uint64_t pause_total_ns, pause_max_ns, pause_last_ns;
+    uint64_t gc_cpu_ns;
+    uint64_t stack_bytes, root_bytes; /* scanned in the last collection */
+    uint32_t stress_count;
+} mo_gc;
+
+extern mo_gc mo_the_gc;
+
+typedef enum mo_gc_reason { MO_GC_HEAP, MO_GC_FORCED, MO_GC_IDLE, MO_GC_MEMORY } mo_gc_reason;
+
+/* Collects. From inside the runtime (in_runtime > 0). */
+void mo_gc_collect(mo_thread *t, mo_gc_reason reason);
+/* Collects if the trigger was reached. */
+void mo_gc_poll(mo_thread *t);
+/* Sweeps everything that is unswept. Returns spans swept. */
+uint64_t mo_gc_sweep_all(void);
+/* Sweeps about max spans; false when nothing was left. */
+bool mo_gc_sweep_some(uint32_t max);
+/* Sweeps until that many bytes of pages are free or nothing is left to sweep. */
+void mo_gc_sweep_for(size_t bytes);
+/* Sets goal and trigger from what was marked. GC lock held. */
+void mo_pacer_set(uint64_t now_ns);
+/* Calls fn for every central there is. */
+void mo_gc_each_central(void (*fn)(mo_central *c, void *arg), void *arg);
+/* Ever claimed, less what caches still hold. */
+void mo_gc_alloc_totals(uint64_t *objects, uint64_t *bytes, uint64_t *freed_objects, uint64_t *freed_bytes);
+
+#endif

@@ -1,0 +1,512 @@
+/* mark.c - the parallel marker.
+ *
+ * Each worker holds one buffer of grey *candidates*: addresses found in roots or objects that lie
+ * in the heap, not yet resolved. It takes them last in, first out, and passes them through a
+ * FIFO of prefetched addresses: by the time a candidate comes out, its mark bits and its object
+ * are in the cache. That hides most of the memory latency, which is what marking is made of
+ * (docs/design/gc.md has the figures).
+ *
+ *   candidate -> find its slot -> mark bit set already? done : set it -> scan the object
+ *
+ * Free and claimed slots have their mark bit set from the start (heap/span.h), so the one bit
+ * also answers "is it allocated". Objects above OBLET_BYTES are cut into pieces that other
+ * workers can take; a candidate with bit 0 set is the start of such a piece. Full buffers go to
+ * a shared list; a worker that has much shares half when somebody is idle.
+ *
+ * Ending: a worker without work counts itself idle and looks again; when all are idle and the
+ * list is empty, nobody can create work. A worker that sees this early leaves while another
+ * still works; that one does the rest itself, so nothing is lost.
+ *
+ * If no buffer can be had (memory exhausted), candidates are dropped and `overflow` is set; then
+ * every marked object is scanned again until no candidate was dropped. Slow, never wrong.
+ *
+ * Floor   gc. World stopped.
+ * Holds   M1  an object whose mark bit this cycle set is scanned once by the worker that set it
+ *         M2  no worker is idle while it holds a candidate
+ */
+#include "gc/mark.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "gc/gc.h"
+#include "gc/types.h"
+#include "gc/workbuf.h"
+#include "sched/runtime_thread.h"
+#include "sys/os_mem.h"
+
+enum {
+    FIFO_LEN = MO_VARIETY >= 2 ? 4 : 16, /* power of two */
+    OBLET_BYTES = MO_VARIETY >= 2 ? 1024 : 128 << 10,
+    ROOT_CHUNK_BYTES = 256 << 10,
+    SHARE_MIN = MO_VARIETY >= 2 ? 4 : 32, /* candidates worth sharing */
+    SHARE_EVERY = 64,                     /* objects between looks at who is idle */
+    MAX_HELPERS = 63,
+};
+
+#define MO_NO_SANITIZE __attribute__((no_sanitize("address", "thread", "undefined")))
+
+typedef struct mo_marker {
+    mo_workbuf *buf;
+    uint64_t bytes, objects;
+    uint32_t since_share;
+    mo_workbuf first; /* so that a worker can work even if memory is exhausted */
+} mo_marker;
+
+typedef struct root_range {
+    uintptr_t lo, hi;
+} root_range;
+
+static MO_GLOBAL struct {
+    mo_workbuf_pool pool;
+    root_range *roots;
+    size_t num_roots, cap_roots;
+    size_t next_root; /* atomic: next range nobody took */
+    uint32_t num_workers, idle, overflow;
+    bool heap_ends;
+    /* helpers: [H] go is stored with release, [J] loaded with acquire; done likewise [D]/[E] */
+    uint32_t num_helpers, go, done, wanted;
+    mo_marker *marker[MAX_HELPERS + 1];
+    uint64_t helper_cpu_ns;
+} g;
+
+/* ---------------------------------------------------------------- one worker */
+
+static MO_NOINLINE void buffer_full(mo_marker *m) {
+    mo_workbuf *fresh = mo_workbuf_get(&g.pool);
+    if (!fresh) {
+        mo_store_rlx(&g.overflow, 1); /* read after all workers ended */
+        m->buf->num = MO_WORKBUF_ITEMS - 1; /* drops the newest */
+        return;
+    }
+    if (m->buf == &m->first) {
+        memcpy(fresh->item, m->buf->item, sizeof fresh->item);
+        fresh->num = m->buf->num;
+        m->buf->num = 0;
+        mo_workbuf_push_full(&g.pool, fresh);
+        return;
+    }
+    mo_workbuf_push_full(&g.pool, m->buf);
+    m->buf = fresh;
+}
+
+MO_INLINE void push(mo_marker *m, uintptr_t candidate) {
+    if (MO_UNLIKELY(m->buf->num == MO_WORKBUF_ITEMS)) buffer_full(m);
+    m->buf->item[m->buf->num++] = candidate;
+}
+
+/* Gives the older half away: it is nearer the root and leads to more. */
+static MO_NOINLINE void share_half(mo_marker *m) {
+    mo_workbuf *b = mo_workbuf_get(&g.pool);
+    if (!b) return;
+    uint32_t half = m->buf->num / 2;
+    memcpy(b->item, m->buf->item, half * sizeof(uintptr_t));
+    memmove(m->buf->item, m->buf->item + half, (m->buf->num - half) * sizeof(uintptr_t));
+    b->num = half;
+    m->buf->num -= half;
+    mo_workbuf_push_full(&g.pool, b);
+}
+
+/* Words of [lo, hi), both aligned, that point into the heap become candidates. */
+MO_INLINE MO_NO_SANITIZE void scan_words(mo_marker *m, uintptr_t lo, uintptr_t hi) {
+    uintptr_t base = mo_map.base, used = mo_map.used_bytes;
+    for (const uintptr_t *p = (const uintptr_t *)lo; p < (const uintptr_t *)hi; p++) {
+        uintptr_t w = *p;
+        if (w - base < used) push(m, w & ~(uintptr_t)7);
+    }
+}
+
+/* The same for words that may also be one past the end of an object: where w is exactly a slot's
+ * base, the slot before it counts too. */
+MO_INLINE MO_NO_SANITIZE void scan_ambiguous(mo_marker *m, uintptr_t lo, uintptr_t hi) {
+    uintptr_t base = mo_map.base, used = mo_map.used_bytes;
+    for (const uintptr_t *p = (const uintptr_t *)lo; p < (const uintptr_t *)hi; p++) {
+        uintptr_t w = *p;
+        if (w - base < used) push(m, w & ~(uintptr_t)7);
+#if !MO_MUTANT_mark_forgets_ends
+        if ((w & 15) == 0 && w - 1 - base < used) {
+            mo_slot at, before;
+            bool inside = mo_find(w, &at) && at.base != w;
+            if (!inside && mo_find(w - 1, &before)) push(m, before.base);
+        }
+#endif
+    }
+}
+
+static MO_NOINLINE void scan_typed(mo_marker *m, uintptr_t obj, const mo_span *s) {
+    const mo_type_info *type = s->type;
+    uintptr_t base = mo_map.base, used = mo_map.used_bytes;
+    size_t step = type->bytes;
+    /* A small object is one element; a large one is an array of them. */
+    size_t num = s->size_class ? 1 : s->elem_bytes / step;
+    for (size_t i = 0; i < num; i++, obj += step) {
+        for (uint32_t k = 0; k < type->num_ptrs; k++) {
+            uintptr_t w = *(const uintptr_t *)(obj + type->ptr_offs[k]);
+            if (w - base < used) push(m, w & ~(uintptr_t)7);
+        }
+    }
+}
+
+static MO_NOINLINE void scan_large(mo_marker *m, uintptr_t obj, const mo_span *s) {
+    if (s->kind == MO_KIND_TYPED) {
+        scan_typed(m, obj, s);
+        return;
+    }
+    for (uintptr_t p = obj + OBLET_BYTES; p < obj + s->elem_bytes; p += OBLET_BYTES) push(m, p | 1);
+    uintptr_t hi = obj + mo_min(OBLET_BYTES, s->elem_bytes);
+    if (g.heap_ends) scan_ambiguous(m, obj, hi);
+    else scan_words(m, obj, hi);
+}
+
+static MO_NOINLINE void scan_oblet(mo_marker *m, uintptr_t lo) {
+    mo_slot sl;
+    if (!mo_find(lo, &sl)) mo_throw("mark: a piece of an object that is not there");
+    uintptr_t end = sl.base + sl.span->elem_bytes;
+#if MO_MUTANT_mark_skips_tail
+    if (lo + OBLET_BYTES >= end) return;
+#endif
+    uintptr_t hi = lo + OBLET_BYTES < end ? lo + OBLET_BYTES : end;
+    if (g.heap_ends) scan_ambiguous(m, lo, hi);
+    else scan_words(m, lo, hi);
+}
+
+/* Marks what candidate lies in, and scans it if it was not marked. */
+MO_INLINE void process(mo_marker *m, uintptr_t candidate, bool parallel) {
+    if (MO_UNLIKELY(candidate & 1)) {
+        scan_oblet(m, candidate & ~(uintptr_t)1);
+        return;
+    }
+    uint32_t page = (uint32_t)((candidate - mo_map.base) >> MO_PAGE_SHIFT);
+    uint32_t info = mo_map.info[page];
+    if (MO_UNLIKELY(info == 0)) return;
+    uint32_t first = mo_info_first_page(page, info);
+    const mo_size_class *sc = &mo_size_classes[info & 0xff];
+    uintptr_t start = mo_page_addr(first);
+    uint32_t idx = (uint32_t)(((candidate - start) * (uint64_t)sc->magic) >> 32);
+#if MO_MUTANT_mark_no_interior
+    if (start + (uintptr_t)idx * sc->bytes != candidate) return;
+#endif
+    if (MO_UNLIKELY(idx >= sc->nelems)) return;
+    uint64_t *word = &mo_map.mark[(size_t)first * MO_BITS_PAGE_WORDS + idx / 64];
+    uint64_t bit = (uint64_t)1 << (idx % 64);
+    if (mo_load_rlx(word) & bit) return; /* M1: the exchange below decides between two that both see 0 */
+    if (parallel) {
+#if MO_MUTANT_mark_plain_or
+        mo_store_rlx(word, mo_load_rlx(word) | bit);
+#else
+        if (mo_fetch_or_rlx(word, bit) & bit) return; /* M1; the object's bytes were published by the stop */
+#endif
+    } else {
+        *word |= bit;
+    }
+    uintptr_t obj = start + (uintptr_t)idx * sc->bytes;
+    m->objects++;
+    mo_kind kind = mo_info_kind(info);
+    if (MO_LIKELY(sc->bytes != 0)) {
+        m->bytes += sc->bytes;
+        if (kind == MO_KIND_NOSCAN) return;
+        if (kind == MO_KIND_TYPED) {
+            const mo_type_info *type = mo_type_at(info >> MO_INFO_TYPE_SHIFT);
+            if (MO_UNLIKELY(!type->has_bitmap)) {
+                scan_typed(m, obj, &mo_map.spans[first]);
+                return;
+            }
+            for (uint64_t bits = type->bitmap; bits; bits &= bits - 1) {
+                uintptr_t w = ((const uintptr_t *)obj)[mo_ctz64(bits)];
+                if (w - mo_map.base < mo_map.used_bytes) push(m, w & ~(uintptr_t)7);
+            }
+            return;
+        }
+        if (MO_UNLIKELY(g.heap_ends)) scan_ambiguous(m, obj, obj + sc->bytes);
+        else scan_words(m, obj, obj + sc->bytes);
+        return;
+    }
+    m->bytes += mo_map.spans[first].elem_bytes;
+    if (kind != MO_KIND_NOSCAN) scan_large(m, obj, &mo_map.spans[first]);
+}
+
+static bool take_root(root_range *out) {
+    if (mo_load_rlx(&g.next_root) >= g.num_roots) return false; /* a glance */
+    size_t i = mo_add_rlx(&g.next_root, 1) - 1; /* the ranges were written before the workers were woken [H] */
+    if (i >= g.num_roots) return false;
+    *out = g.roots[i];
+    return true;
+}
+
+/* Another buffer or root range; false when all work everywhere is done. */
+static MO_NOINLINE bool find_work(mo_marker *m) {
+    root_range r;
+    if (take_root(&r)) {
+        scan_ambiguous(m, r.lo, r.hi);
+        return true;
+    }
+    mo_workbuf *b = mo_workbuf_pop_full(&g.pool);
+    if (!b) {
+        mo_add_seq(&g.idle, 1); /* [I] M2: counted only while we hold nothing */
+        for (uint32_t spins = 0;; spins++) {
+            if (mo_workbuf_has_full(&g.pool)) {
+                mo_sub_seq(&g.idle, 1); /* [I] */
+                b = mo_workbuf_pop_full(&g.pool);
+                if (b) break;
+                mo_add_seq(&g.idle, 1); /* [I] */
+            }
+#if MO_MUTANT_mark_leaves_early
+            return false;
+#endif
+            if (mo_load_seq(&g.idle) == g.num_workers) return false; /* [I] */
+            if (spins > 2000) {
+                uint32_t now = mo_load_rlx(&g.idle); /* only to sleep on */
+                mo_futex_wait(&g.idle, now, 20000);
+            } else {
+                mo_cpu_pause();
+            }
+        }
+    }
+    if (m->buf != &m->first) mo_workbuf_put(&g.pool, m->buf);
+    m->buf = b;
+    return true;
+}
+
+MO_INLINE void prefetch(uintptr_t candidate) {
+    uint32_t page = (uint32_t)((candidate - mo_map.base) >> MO_PAGE_SHIFT);
+    __builtin_prefetch(&mo_map.mark[(size_t)page * MO_BITS_PAGE_WORDS], 1);
+    __builtin_prefetch((const void *)candidate, 0);
+}
+
+MO_INLINE void drain(mo_marker *m, bool parallel) {
+    uintptr_t fifo[FIFO_LEN];
+    uint32_t head = 0, tail = 0;
+    for (;;) {
+        if (MO_LIKELY(m->buf->num > 0)) {
+            uintptr_t candidate = m->buf->item[--m->buf->num];
+            prefetch(candidate);
+            fifo[tail++ % FIFO_LEN] = candidate;
+            if (tail - head < FIFO_LEN) continue;
+        } else if (head == tail) {
+            if (!find_work(m)) return;
+            continue;
+        }
+        process(m, fifo[head++ % FIFO_LEN], parallel);
+        if (parallel && ++m->since_share >= SHARE_EVERY) {
+            m->since_share = 0;
+            if (m->buf->num >= SHARE_MIN && mo_load_rlx(&g.idle) > 0 && !mo_workbuf_has_full(&g.pool)) /* a hint */
+                share_half(m);
+        }
+    }
+}
+
+static MO_NOINLINE void drain_alone(mo_marker *m) { drain(m, false); }
+static MO_NOINLINE void drain_shared(mo_marker *m) { drain(m, true); }
+
+static void work(mo_marker *m) {
+    if (g.num_workers > 1) drain_shared(m);
+    else drain_alone(m);
+    if (m->buf != &m->first) {
+        mo_workbuf_put(&g.pool, m->buf);
+        m->buf = &m->first;
+    }
+}
+
+/* ---------------------------------------------------------------- helper threads */
+
+static void *helper_main(void *arg) {
+    mo_marker *m = arg;
+    uint32_t seen = 0;
+    for (;;) {
+        uint32_t go;
+        while ((go = mo_load_acq(&g.go)) == seen) mo_futex_wait(&g.go, seen, -1); /* [J] pairs with [H] */
+        seen = go;
+        uint32_t ticket = mo_sub_acqrel(&g.wanted, 1); /* [J] only as many as this run wants take part */
+        if ((int32_t)ticket < 0) continue;
+        uint64_t cpu = mo_clock_thread_cpu_ns();
+        work(m);
+        mo_add_rlx(&g.helper_cpu_ns, mo_clock_thread_cpu_ns() - cpu); /* published by done */
+        if (mo_sub_acqrel(&g.done, 1) == 0) mo_futex_wake(&g.done, 1); /* [D] pairs with [E] */
+    }
+    return NULL;
+}
+
+static mo_marker *make_marker(void) {
+    mo_marker *m = mo_os_map(sizeof *m, "mound marker");
+    if (m) m->buf = &m->first;
+    return m;
+}
+
+uint32_t mo_mark_prepare(uint32_t num) {
+    if (num > MAX_HELPERS) num = MAX_HELPERS;
+    while (g.num_helpers < num) {
+        uint32_t i = g.num_helpers + 1;
+        if (!g.marker[i]) g.marker[i] = make_marker();
+        if (!g.marker[i] || !mo_runtime_thread_start("mound-mark", helper_main, g.marker[i])) break;
+        g.num_helpers++;
+    }
+    return (uint32_t)mo_min(num, g.num_helpers);
+}
+
+void mo_mark_after_fork(void) {
+    g.num_helpers = 0;
+    g.go = g.done = g.wanted = 0;
+}
+
+/* ---------------------------------------------------------------- a run */
+
+void mo_mark_add_root(uintptr_t lo, uintptr_t hi) {
+    lo = mo_align_up(lo, 8);
+    hi = mo_align_down(hi, 8);
+    while (lo < hi) {
+        if (g.num_roots == g.cap_roots) {
+            size_t cap = g.cap_roots ? g.cap_roots * 2 : 4096;
+            root_range *bigger = mo_os_map(cap * sizeof *bigger, "mound roots");
+            if (!bigger) {
+                /* No room to note it: mark from it here and now, alone. */
+                mo_marker *m = g.marker[0];
+                g.num_workers = 1;
+                scan_ambiguous(m, lo, hi);
+                drain_alone(m);
+                mo_store_rlx(&g.idle, 0); /* alone */
+                mo_store_rlx(&g.next_root, 0); /* alone; marking a range twice does no harm */
+                return;
+            }
+            if (g.roots) {
+                memcpy(bigger, g.roots, g.num_roots * sizeof *bigger);
+                mo_os_unmap(g.roots, g.cap_roots * sizeof *bigger);
+            }
+            g.roots = bigger;
+            g.cap_roots = cap;
+        }
+        uintptr_t end = hi - lo > ROOT_CHUNK_BYTES ? lo + ROOT_CHUNK_BYTES : hi;
+        g.roots[g.num_roots++] = (root_range){lo, end};
+        lo = end;
+    }
+}
+
+/* Uncollectable objects are roots. Their spans are in the lists of their centrals or owned by
+ * caches: the page table has both. */
+static void scan_manual(mo_marker *m) {
+    uint32_t num_pages = mo_the_heap.pages.num_pages;
+    for (uint32_t page = 1; page < num_pages;) {
+        uint32_t info = mo_map.info[page];
+        if (info == 0) {
+            page++;
+            continue;
+        }
+        const mo_span *s = &mo_map.spans[page];
+        if (mo_info_kind(info) == MO_KIND_MANUAL) {
+            const uint64_t *alloc = mo_span_alloc_bits(s);
+            for (uint32_t w = 0; w < mo_span_words(s); w++) {
+                for (uint64_t bits = alloc[w]; bits; bits &= bits - 1) {
+                    uintptr_t obj = mo_span_start(s) + (uintptr_t)(w * 64 + mo_ctz64(bits)) * s->elem_bytes;
+                    m->bytes += s->elem_bytes;
+                    scan_ambiguous(m, obj, obj + s->elem_bytes);
+                }
+            }
+        }
+        page += s->num_pages;
+    }
+}
+
+/* After candidates were dropped: every marked object once more. Objects found are scanned by
+ * the drain; those dropped again set overflow again. */
+static void rescan_marked(mo_marker *m) {
+    uint32_t num_pages = mo_the_heap.pages.num_pages;
+    for (uint32_t page = 1; page < num_pages;) {
+        uint32_t info = mo_map.info[page];
+        if (info == 0) {
+            page++;
+            continue;
+        }
+        const mo_span *s = &mo_map.spans[page];
+        const uint64_t *alloc = mo_span_alloc_bits(s), *mark = mo_span_mark_bits(s);
+        for (uint32_t w = 0; s->kind != MO_KIND_NOSCAN && w < mo_span_words(s); w++) {
+            for (uint64_t bits = alloc[w] & mark[w]; bits; bits &= bits - 1) {
+                uintptr_t obj = mo_span_start(s) + (uintptr_t)(w * 64 + mo_ctz64(bits)) * s->elem_bytes;
+                if (s->kind == MO_KIND_TYPED) {
+                    scan_typed(m, obj, s);
+                    drain_alone(m);
+                    continue;
+                }
+                for (uintptr_t lo = obj; lo < obj + s->elem_bytes; lo += 64) {
+                    scan_words(m, lo, mo_min(lo + 64, obj + s->elem_bytes));
+                    drain_alone(m); /* in small steps: there is one buffer only */
+                    mo_store_rlx(&g.idle, 0); /* alone */
+                }
+            }
+        }
+        page += s->num_pages;
+    }
+}
+
+static void recover_from_overflow(mo_marker *m) {
+    g.num_workers = 1;
+    while (mo_load_rlx(&g.overflow)) { /* all workers have ended */
+        mo_store_rlx(&g.overflow, 0);  /* alone */
+        for (size_t i = 0; i < g.num_roots; i++) {
+            for (uintptr_t lo = g.roots[i].lo; lo < g.roots[i].hi; lo += 64) {
+                scan_ambiguous(m, lo, mo_min(lo + 64, g.roots[i].hi));
+                mo_store_rlx(&g.idle, 0); /* alone */
+                drain_alone(m);
+            }
+        }
+        rescan_marked(m);
+    }
+}
+
+mo_mark_result mo_mark_run(uint32_t num_helpers) {
+    mo_marker *m = g.marker[0];
+    uint64_t cpu = mo_clock_thread_cpu_ns();
+    mo_mark_result result = {0};
+    for (size_t i = 0; i < g.num_roots; i++) result.root_bytes += g.roots[i].hi - g.roots[i].lo;
+    for (uint32_t i = 0; i <= g.num_helpers; i++) g.marker[i]->bytes = g.marker[i]->objects = 0;
+    g.num_workers = num_helpers + 1;
+    g.idle = g.overflow = 0;
+    g.next_root = 0;
+    g.helper_cpu_ns = 0;
+    if (num_helpers > 0) {
+        mo_store_rlx(&g.done, num_helpers);   /* published by go */
+        mo_store_rlx(&g.wanted, num_helpers); /* likewise */
+        mo_store_rel(&g.go, g.go + 1);        /* [H] pairs with [J] */
+        mo_futex_wake(&g.go, INT_MAX);
+    }
+    scan_manual(m);
+    work(m);
+    uint32_t left;
+    while ((left = mo_load_acq(&g.done)) != 0 && num_helpers > 0) mo_futex_wait(&g.done, left, -1); /* [E] with [D] */
+    if (MO_UNLIKELY(g.overflow)) recover_from_overflow(m);
+    for (uint32_t i = 0; i <= g.num_helpers; i++) {
+        result.bytes += g.marker[i]->bytes;
+        result.objects += g.marker[i]->objects;
+    }
+    result.cpu_ns = mo_clock_thread_cpu_ns() - cpu + g.helper_cpu_ns;
+    return result;
+}
+
+void mo_mark_forget_roots(void) {
+    g.num_roots = 0;
+    mo_workbuf_trim(&g.pool);
+}
+
+size_t mo_mark_num_roots(void) { return g.num_roots; }
+void mo_mark_root_at(size_t i, uintptr_t *lo, uintptr_t *hi) {
+    *lo = g.roots[i].lo;
+    *hi = g.roots[i].hi;
+}
+
+void mo_mark_set_heap_ends(bool on) { g.heap_ends = on; }
+
+int mo_mark_init(void) {
+    g.marker[0] = make_marker();
+    if (!g.marker[0]) return -ENOMEM;
+    int r = mo_workbuf_pool_init(&g.pool);
+    if (r < 0) {
+        mo_os_unmap(g.marker[0], sizeof(mo_marker));
+        g.marker[0] = NULL;
+    }
+    return r;
+}
+
+void mo_mark_fini(void) {
+    mo_workbuf_pool_fini(&g.pool);
+    mo_os_unmap(g.marker[0], sizeof(mo_marker));
+    g.marker[0] = NULL;
+}

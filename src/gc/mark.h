@@ -1,0 +1,39 @@
+/* mark.h - the parallel marker. Floor gc. World stopped, except where said. */
+#ifndef MO_MARK_H
+#define MO_MARK_H
+
+#include "base/compiler.h"
+
+typedef struct mo_mark_result {
+    uint64_t bytes;   /* of objects marked and of uncollectable ones */
+    uint64_t objects; /* marked */
+    uint64_t cpu_ns;
+    uint64_t root_bytes;
+} mo_mark_result;
+
+/* Before any collection. 0 or -ENOMEM. */
+int mo_mark_init(void);
+void mo_mark_fini(void);
+/* World running: makes up to num worker threads beside the caller exist; returns how many of
+ * them do. */
+uint32_t mo_mark_prepare(uint32_t num);
+/* In the child of a fork: the worker threads are gone. */
+void mo_mark_after_fork(void);
+
+/* Adds [lo, hi) as a root; its words are ambiguous. */
+void mo_mark_add_root(uintptr_t lo, uintptr_t hi);
+/* Marks from the added roots and all uncollectable objects, with the caller and num_helpers of
+ * the prepared worker threads. */
+mo_mark_result mo_mark_run(uint32_t num_helpers);
+/* World running or stopped, after a run: the roots are forgotten, buffers given back. */
+void mo_mark_forget_roots(void);
+
+/* For check.c: the roots of the run. */
+size_t mo_mark_num_roots(void);
+void mo_mark_root_at(size_t i, uintptr_t *lo, uintptr_t *hi);
+
+/* Heap words one past an object's end keep it too (MOUND_DEBUG=heapend=1); see
+ * docs/design/gc.md for why that is not the default. */
+void mo_mark_set_heap_ends(bool on);
+
+#endif

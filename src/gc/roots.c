@@ -1,0 +1,308 @@
+/* roots.c - stacks, registers, thread-local storage, data segments, added ranges.
+ *
+ * Loaded objects are listed while the world runs (dl_iterate_phdr takes the loader's lock, which
+ * a stopped thread may hold), and compared with the loader's own list (_r_debug, made for
+ * debuggers, readable without a lock) once it is stopped. If an object came or went between, or
+ * the loader is in the middle of a change, the stop is given up and tried again (collect.c).
+ *
+ * Per thread, all read while it is stopped:
+ *   - its stack from sp (less the red zone) to the top, and its registers, vector state included;
+ *     where sp is elsewhere (sigaltstack, swapcontext), the whole stack and [sp, end of mapping)
+ *   - static and dynamic thread-local storage, by its dynamic thread vector: glibc keeps the
+ *     vector's address in the second word behind the thread pointer, entry m = block of module m
+ *   - pthread_setspecific values: the first 32 keys stand in the thread's descriptor, the others
+ *     in blocks the descriptor points to; where, is found out at start by storing a known value
+ *
+ * The library's own variables (section mound_state) are left out.
+ *
+ * Floor   gc.
+ * Locks   the roots lock for the added ranges and the object list.
+ */
+#include "gc/roots.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <link.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "gc/mark.h"
+#include "sys/mapping.h"
+#include "sys/os_mem.h"
+
+typedef struct range {
+    uintptr_t lo, hi;
+} range;
+
+typedef struct range_list {
+    range *item;
+    size_t num, cap;
+} range_list;
+
+static MO_GLOBAL mo_lock lock;
+static MO_GLOBAL range_list segments, user;
+/* Blocks of thread-local storage: lo = module number, hi = bytes. */
+static MO_GLOBAL range_list tls_modules;
+static MO_GLOBAL unsigned long long adds, subs;
+static MO_GLOBAL uint64_t listed_sum;
+static MO_GLOBAL uint32_t listed_num;
+static MO_GLOBAL bool is_listed;
+static MO_GLOBAL struct {
+    size_t second_off; /* descriptor: array of pointers to blocks of keys; 0: not found */
+} tsd;
+
+extern char __start_mound_state[] __attribute__((visibility("hidden")));
+extern char __stop_mound_state[] __attribute__((visibility("hidden")));
+extern struct r_debug _r_debug __attribute__((weak));
+
+enum {
+    TSD_BLOCK_KEYS = 32,
+    TSD_BLOCKS = 32,
+    TSD_KEY_BYTES = 16,          /* sequence number, value */
+    DESCRIPTOR_SEARCH_BYTES = 4096,
+};
+
+mo_lock *mo_roots_lock(void) { return &lock; }
+
+static bool list_add(range_list *l, uintptr_t lo, uintptr_t hi) {
+    if (l->num == l->cap) {
+        size_t cap = l->cap ? l->cap * 2 : 256;
+        range *bigger = mo_os_map(cap * sizeof *bigger, "mound roots");
+        if (!bigger) return false;
+        if (l->item) {
+            memcpy(bigger, l->item, l->num * sizeof *bigger);
+            mo_os_unmap(l->item, l->cap * sizeof *bigger);
+        }
+        l->item = bigger;
+        l->cap = cap;
+    }
+    l->item[l->num++] = (range){lo, hi};
+    return true;
+}
+
+/* ---------------------------------------------------------------- loaded objects */
+
+static bool add_segment(uintptr_t lo, uintptr_t hi) {
+    uintptr_t own_lo = (uintptr_t)__start_mound_state, own_hi = (uintptr_t)__stop_mound_state;
+    if (own_lo >= hi || own_hi <= lo) return lo >= hi || list_add(&segments, lo, hi);
+    return (own_lo <= lo || list_add(&segments, lo, own_lo)) && (own_hi >= hi || list_add(&segments, own_hi, hi));
+}
+
+static uint64_t mix_addr(uintptr_t addr) { return (addr + 1) * 0x9E3779B97F4A7C15u; }
+
+typedef struct listing {
+    bool ok;
+} listing;
+
+static int list_one(struct dl_phdr_info *info, size_t size, void *arg) {
+    listing *l = arg;
+    (void)size;
+    adds = info->dlpi_adds;
+    subs = info->dlpi_subs;
+    listed_sum += mix_addr(info->dlpi_addr);
+    listed_num++;
+    uintptr_t relro_lo = 0, relro_hi = 0;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
+        if (ph->p_type == PT_GNU_RELRO) {
+            /* The loader protects whole pages; what is left of the last one stays writable. */
+            relro_lo = info->dlpi_addr + ph->p_vaddr;
+            relro_hi = mo_align_down(relro_lo + ph->p_memsz, MO_OS_PAGE_BYTES);
+        }
+    }
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
+        uintptr_t lo = info->dlpi_addr + ph->p_vaddr, hi = lo + ph->p_memsz;
+        if (ph->p_type == PT_LOAD && (ph->p_flags & PF_W)) {
+            if (relro_lo >= lo && relro_hi <= hi && relro_lo < relro_hi)
+                l->ok = l->ok && add_segment(lo, relro_lo) && add_segment(relro_hi, hi);
+            else l->ok = l->ok && add_segment(lo, hi);
+        } else if (ph->p_type == PT_TLS && info->dlpi_tls_modid != 0) {
+            l->ok = l->ok && list_add(&tls_modules, info->dlpi_tls_modid, ph->p_memsz);
+        }
+    }
+    return 0;
+}
+
+static int compare_counters(struct dl_phdr_info *info, size_t size, void *arg) {
+    (void)size;
+    *(bool *)arg = info->dlpi_adds != adds || info->dlpi_subs != subs;
+    return 1;
+}
+
+bool mo_roots_list_objects(void) {
+    mo_lock_acquire(&lock);
+    bool changed = true;
+    if (is_listed) dl_iterate_phdr(compare_counters, &changed);
+    listing l = {.ok = true};
+    if (changed) {
+        segments.num = tls_modules.num = 0;
+        listed_sum = listed_num = 0;
+        dl_iterate_phdr(list_one, &l);
+        is_listed = l.ok;
+    }
+    mo_lock_release(&lock);
+    return l.ok;
+}
+
+bool mo_roots_still_current(void) {
+    if (!&_r_debug || _r_debug.r_version == 0) return true; /* static program: nothing can be loaded */
+    if (_r_debug.r_state != RT_CONSISTENT) return false;
+    uint64_t sum = 0;
+    uint32_t num = 0;
+    for (const struct link_map *m = _r_debug.r_map; m; m = m->l_next) {
+        sum += mix_addr(m->l_addr);
+        num++;
+    }
+    bool current = sum == listed_sum && num == listed_num;
+    if (!current) is_listed = false;
+    return current;
+}
+
+typedef struct code_search {
+    uintptr_t code;
+    bool found;
+} code_search;
+
+static int find_code(struct dl_phdr_info *info, size_t size, void *arg) {
+    code_search *s = arg;
+    (void)size;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
+        uintptr_t lo = info->dlpi_addr + ph->p_vaddr;
+        if (ph->p_type == PT_LOAD && s->code >= lo && s->code < lo + ph->p_memsz) s->found = true;
+    }
+    return s->found;
+}
+
+bool mo_roots_code_is_loaded(uintptr_t code) {
+    code_search s = {code, false};
+    dl_iterate_phdr(find_code, &s);
+    return s.found;
+}
+
+/* ---------------------------------------------------------------- added ranges */
+
+int mo_roots_user_add(uintptr_t lo, size_t size) {
+    if (size == 0 || lo + size < lo) return -EINVAL;
+    mo_lock_acquire(&lock);
+    bool ok = list_add(&user, lo, lo + size);
+    mo_lock_release(&lock);
+    return ok ? 0 : -ENOMEM;
+}
+
+int mo_roots_user_remove(uintptr_t lo, size_t size) {
+    int result = -ENOENT;
+    mo_lock_acquire(&lock);
+    for (size_t i = user.num; i-- > 0 && result != 0;) {
+        if (user.item[i].lo != lo || user.item[i].hi != lo + size) continue;
+        user.item[i] = user.item[--user.num];
+        result = 0;
+    }
+    mo_lock_release(&lock);
+    return result;
+}
+
+/* ---------------------------------------------------------------- threads */
+
+/* Finds where the thread descriptor keeps its pointers to blocks of keys: the one for our key
+ * points to a block whose entry holds our value. Reads only the descriptor's own page range. */
+static void find_tsd(void) {
+    pthread_key_t key;
+    static char magic;
+    if (pthread_key_create(&key, NULL) != 0) return;
+    pthread_setspecific(key, &magic);
+    uintptr_t tp = mo_cpu_thread_pointer(), block_idx = key / TSD_BLOCK_KEYS, lo, hi;
+    uintptr_t entry_off = key % TSD_BLOCK_KEYS * TSD_KEY_BYTES + sizeof(uintptr_t);
+    if (block_idx == 0 && mo_mapping_of(tp, &lo, &hi)) {
+        uintptr_t end = mo_min(tp + DESCRIPTOR_SEARCH_BYTES, hi - TSD_BLOCKS * sizeof(uintptr_t));
+        for (uintptr_t p = tp; p < end && tsd.second_off == 0; p += sizeof(uintptr_t)) {
+            uintptr_t first = *(const uintptr_t *)p; /* block 0 stands in the descriptor itself */
+            if (first < tp || first > end - TSD_BLOCK_KEYS * TSD_KEY_BYTES || first % 8 != 0) continue;
+            if (*(const uintptr_t *)(first + entry_off) == (uintptr_t)&magic) tsd.second_off = p - tp;
+        }
+    }
+    pthread_key_delete(key);
+}
+
+static void add_tsd(const mo_thread *t) {
+    if (tsd.second_off == 0) return;
+    const uintptr_t *block = (const uintptr_t *)(t->thread_pointer + tsd.second_off);
+    for (int i = 0; i < TSD_BLOCKS; i++)
+        if (block[i]) mo_mark_add_root(block[i], block[i] + TSD_BLOCK_KEYS * TSD_KEY_BYTES);
+}
+
+static void add_tls(const mo_thread *t) {
+    typedef struct dtv_entry {
+        uintptr_t val; /* [-1]: length, [m]: block of module m, or all ones */
+        uintptr_t to_free;
+    } dtv_entry;
+    const dtv_entry *dtv = ((dtv_entry *const *)t->thread_pointer)[1];
+    if (!dtv) return;
+    for (size_t i = 0; i < tls_modules.num; i++) {
+        size_t module = tls_modules.item[i].lo;
+        if (module > dtv[-1].val) continue;
+        uintptr_t block = dtv[module].val;
+        if (block == 0 || block == UINTPTR_MAX) continue;
+#if MO_MUTANT_roots_skip_tls
+        continue;
+#endif
+        mo_mark_add_root(block, block + tls_modules.item[i].hi);
+    }
+}
+
+static uint64_t add_stack(const mo_thread *t) {
+    if (t->sp >= t->stack_lo && t->sp < t->stack_hi) {
+        mo_mark_add_root(t->sp, t->stack_hi);
+        return t->stack_hi - t->sp;
+    }
+    /* On another stack. Only what is mapped of our own can hold anything. */
+    uintptr_t lo, hi;
+    uint64_t bytes = 0;
+    if (mo_mapping_of(t->stack_hi - 1, &lo, &hi)) {
+        lo = mo_max(lo, t->stack_lo);
+        mo_mark_add_root(lo, t->stack_hi);
+        bytes += t->stack_hi - lo;
+    }
+    if (mo_mapping_of(t->sp + MO_RED_ZONE_BYTES, &lo, &hi)) {
+        lo = mo_max(lo, t->sp);
+        mo_mark_add_root(lo, hi);
+        bytes += hi - lo;
+    }
+    return bytes;
+}
+
+static void add_registers(const mo_thread *t) {
+    if (!t->context) {
+        mo_mark_add_root((uintptr_t)&t->regs, (uintptr_t)(&t->regs + 1));
+        return;
+    }
+    uintptr_t lo, hi;
+#if !MO_MUTANT_roots_skip_registers
+    mo_cpu_context_general(t->context, &lo, &hi);
+    mo_mark_add_root(lo, hi);
+#endif
+#if !MO_MUTANT_roots_skip_vectors
+    mo_cpu_context_vector(t->context, &lo, &hi);
+    mo_mark_add_root(lo, hi);
+#endif
+}
+
+uint64_t mo_roots_add_all(mo_thread *self) {
+    uint64_t stack_bytes = 0;
+    (void)self;
+    for (size_t i = 0; i < segments.num; i++) mo_mark_add_root(segments.item[i].lo, segments.item[i].hi);
+    for (size_t i = 0; i < user.num; i++) mo_mark_add_root(user.item[i].lo, user.item[i].hi);
+    for (const mo_thread *t = mo_the_world.threads; t; t = t->next) {
+        stack_bytes += add_stack(t);
+        add_registers(t);
+        add_tls(t);
+        add_tsd(t);
+    }
+    return stack_bytes;
+}
+
+void mo_roots_init(void) {
+    mo_lock_init(&lock, MO_RANK_ROOTS);
+    find_tsd();
+}

@@ -1,0 +1,25 @@
+/* roots.h - where references from outside the heap are found. Floor gc. */
+#ifndef MO_ROOTS_H
+#define MO_ROOTS_H
+
+#include "sched/thread.h"
+
+void mo_roots_init(void);
+mo_lock *mo_roots_lock(void);
+
+/* World running: lists the writable segments and thread-local blocks of the program and its
+ * shared objects, if they changed since the last list. false if memory is exhausted. */
+bool mo_roots_list_objects(void);
+/* World stopped: true if the list still agrees with the loader's. */
+bool mo_roots_still_current(void);
+/* World stopped: hands all roots to the marker. Returns bytes of stacks. */
+uint64_t mo_roots_add_all(mo_thread *self);
+
+/* 0, -EINVAL, -ENOMEM, -ENOENT; see mound.h. */
+int mo_roots_user_add(uintptr_t lo, size_t size);
+int mo_roots_user_remove(uintptr_t lo, size_t size);
+
+/* True if code lies in a loaded object (for cleanups after dlclose). Reads the loader's list. */
+bool mo_roots_code_is_loaded(uintptr_t code);
+
+#endif

@@ -1,0 +1,306 @@
+/* central.c - lists of spans, and the sweep.
+ *
+ * A cache that needs a span gets a swept partial one, else sweeps unswept ones until one has
+ * room, else a fresh one from the page heap. Whoever pops a span from the unswept list owns it
+ * until the sweep ends; the central lock is not held meanwhile.
+ *
+ * Sweeping one span (mo_span_sweep): slots with A=1, M=0 are dead. A becomes A & M, M its
+ * complement (span.h I1). Where the span has specials, the special lock is held from before the
+ * first death until sweepgen is stored: a weak pointer is read either before, with the object
+ * still there, or after, as NULL.
+ *
+ * Floor   heap.
+ * Locks   the central's lock for its lists and for span.state, .owner, .next, .prev.
+ * Holds   a span is in exactly one list, or owned by a cache, or being swept.
+ */
+#include "heap/central.h"
+
+#include <string.h>
+
+#include "heap/cache.h"
+
+MO_GLOBAL mo_central mo_centrals[MO_NUM_CENTRALS];
+MO_GLOBAL mo_heap_hooks mo_hooks;
+
+void mo_central_init(mo_central *c, mo_kind kind, unsigned size_class,
+                     const struct mo_type_info *type, uint32_t type_id) {
+    memset(c, 0, sizeof *c);
+    mo_lock_init(&c->lock, MO_RANK_CENTRAL);
+    c->kind = (uint8_t)kind;
+    c->size_class = (uint8_t)size_class;
+    c->type = type;
+    c->type_id = type_id;
+}
+
+void mo_centrals_init(void) {
+    for (unsigned k = MO_KIND_NOSCAN; k <= MO_KIND_MANUAL; k++)
+        for (unsigned sc = 0; sc < MO_NUM_SIZE_CLASSES; sc++)
+            mo_central_init(mo_central_of((mo_kind)k, sc), (mo_kind)k, sc, NULL, 0);
+}
+
+mo_central *mo_central_of(mo_kind kind, unsigned size_class) {
+    return &mo_centrals[(kind - MO_KIND_NOSCAN) * MO_NUM_SIZE_CLASSES + size_class];
+}
+
+static void list_push(mo_span_list *l, mo_span *s) {
+    uint32_t page = mo_span_page(s);
+    s->prev = 0;
+    s->next = l->first;
+    if (l->first)
+        mo_map.spans[l->first].prev = page;
+    else
+        l->last = page;
+    l->first = page;
+}
+
+static void list_remove(mo_span_list *l, mo_span *s) {
+    if (s->prev)
+        mo_map.spans[s->prev].next = s->next;
+    else
+        l->first = s->next;
+    if (s->next)
+        mo_map.spans[s->next].prev = s->prev;
+    else
+        l->last = s->prev;
+    s->next = s->prev = 0;
+}
+
+static mo_span *list_pop(mo_span_list *l) {
+    if (l->first == 0) return NULL;
+    mo_span *s = &mo_map.spans[l->first];
+    list_remove(l, s);
+    return s;
+}
+
+static void list_join(mo_span_list *to, mo_span_list *from) {
+    if (from->first == 0) return;
+    if (to->first) {
+        mo_map.spans[to->last].next = from->first;
+        mo_map.spans[from->first].prev = to->last;
+    } else {
+        to->first = from->first;
+    }
+    to->last = from->last;
+    from->first = from->last = 0;
+}
+
+static bool is_unswept(const mo_span *s) {
+    return s->kind != MO_KIND_MANUAL && mo_load_acq(&s->sweepgen) != mo_the_heap.sweepgen; /* [A] */
+}
+
+/* The list s is in; its central's lock held, s neither owned nor being swept. */
+static mo_span_list *list_of(mo_span *s) {
+    if (is_unswept(s)) return &s->central->unswept;
+    return s->state == MO_SPAN_FULL ? &s->central->full : &s->central->partial;
+}
+
+/* ---------------------------------------------------------------- sweep */
+
+static void scribble_dead(const mo_span *s, uint32_t w, uint64_t dead) {
+    enum { SCRIBBLE = 0xdb };
+    for (; dead; dead &= dead - 1)
+        memset((void *)(mo_span_start(s) + (w * 64 + mo_ctz64(dead)) * s->elem_bytes), SCRIBBLE,
+               s->elem_bytes);
+}
+
+uint32_t mo_span_sweep(mo_span *s, const uint64_t *claimed) {
+    bool has_specials = s->specials != NULL;
+    if (MO_UNLIKELY(has_specials)) {
+        mo_hooks.specials_lock();
+        mo_hooks.span_dying(s);
+    }
+    uint64_t *alloc = mo_span_alloc_bits(s), *mark = mo_span_mark_bits(s);
+    uint32_t num_live = 0, num_dead = 0;
+    for (uint32_t w = 0, n = mo_span_words(s); w < n; w++) {
+        uint64_t keep = claimed ? claimed[w] : 0;
+        uint64_t was = alloc[w], live = (was & mark[w]) | keep;
+#if MO_MUTANT_sweep_keeps_dead
+        live = was;
+#elif MO_MUTANT_sweep_drops_claimed
+        live = was & mark[w] & ~keep;
+#elif MO_MUTANT_sweep_frees_live
+        if (w == 0) live &= live - 1;
+#endif
+        if (MO_UNLIKELY(mo_hooks.scribble)) scribble_dead(s, w, was & ~live);
+        num_live += mo_popcount64(live);
+        num_dead += mo_popcount64(was & ~live);
+        alloc[w] = live;
+        mark[w] = ~live;
+    }
+    if (num_dead > 0) {
+        s->needs_zero = true;
+        mo_add_rlx(&mo_the_heap.swept_objects, num_dead);               /* statistics */
+        mo_add_rlx(&mo_the_heap.swept_bytes, num_dead * s->elem_bytes); /* statistics */
+    }
+    mo_store_rel(&s->sweepgen, mo_the_heap.sweepgen); /* [S] pairs with [A] */
+    if (MO_UNLIKELY(has_specials)) mo_hooks.specials_unlock();
+    return num_live;
+}
+
+/* Sweeps s, taken from the unswept list, and puts it where it belongs. */
+static void sweep_and_place(mo_span *s) {
+    mo_central *c = s->central;
+    uint32_t num_live = mo_span_sweep(s, NULL);
+    if (num_live == 0) {
+        mo_heap_put_span(s);
+        return;
+    }
+    mo_lock_acquire(&c->lock);
+    s->state = num_live == s->nelems ? MO_SPAN_FULL : MO_SPAN_PARTIAL;
+    list_push(num_live == s->nelems ? &c->full : &c->partial, s);
+    mo_lock_release(&c->lock);
+}
+
+static mo_span *pop_unswept_locked(mo_central *c) {
+    mo_span *s = list_pop(&c->unswept);
+    if (s) s->state = MO_SPAN_SWEEPING;
+    return s;
+}
+
+uint32_t mo_central_sweep(mo_central *c, uint32_t max) {
+    uint32_t num = 0;
+    while (num < max && mo_load_rlx(&c->unswept.first) != 0) { /* a glance; the lock decides */
+        mo_lock_acquire(&c->lock);
+        mo_span *s = pop_unswept_locked(c);
+        mo_lock_release(&c->lock);
+        if (!s) break;
+        sweep_and_place(s);
+        num++;
+    }
+    return num;
+}
+
+void mo_span_ensure_swept(mo_span *s) {
+    if (MO_LIKELY(!is_unswept(s))) return;
+    mo_central *c = s->central;
+    mo_lock_acquire(&c->lock);
+    bool mine = is_unswept(s) && s->state != MO_SPAN_SWEEPING;
+    if (mine) {
+        list_remove(&c->unswept, s);
+        s->state = MO_SPAN_SWEEPING;
+    }
+    mo_lock_release(&c->lock);
+    if (mine) sweep_and_place(s);
+    while (is_unswept(s))
+        mo_futex_wait(&s->sweepgen, s->sweepgen, 50000); /* another thread is at it */
+}
+
+void mo_central_begin_sweep(mo_central *c) {
+    if (c->kind == MO_KIND_MANUAL) return;
+    mo_assert(c->unswept.first == 0, "central: a collection began before the last sweep ended");
+    list_join(&c->unswept, &c->partial);
+    list_join(&c->unswept, &c->full);
+}
+
+/* ---------------------------------------------------------------- spans for caches */
+
+static mo_span *fresh_span(mo_central *c) {
+    const mo_size_class *sc = &mo_size_classes[c->size_class];
+    mo_span *s = mo_heap_take_span(sc->pages, 1);
+    if (!s) return NULL;
+    mo_span_init(s, c, (mo_kind)c->kind, c->size_class, sc->bytes, sc->nelems, c->type, c->type_id);
+    return s;
+}
+
+mo_span *mo_central_take(mo_central *c, mo_cache *owner, bool *is_whole) {
+    *is_whole = false;
+    for (;;) {
+        mo_lock_acquire(&c->lock);
+        mo_span *s = list_pop(&c->partial);
+        if (s) {
+            s->owner = owner;
+            s->state = MO_SPAN_CACHED;
+            mo_lock_release(&c->lock);
+            return s;
+        }
+        s = pop_unswept_locked(c);
+        mo_lock_release(&c->lock);
+        if (!s) break;
+        uint32_t num_live = mo_span_sweep(s, NULL);
+        mo_lock_acquire(&c->lock);
+        if (num_live == s->nelems) {
+            s->state = MO_SPAN_FULL;
+            list_push(&c->full, s);
+            mo_lock_release(&c->lock);
+            continue;
+        }
+        s->owner = owner;
+        s->state = MO_SPAN_CACHED;
+        mo_lock_release(&c->lock);
+        *is_whole = num_live == 0;
+        return s;
+    }
+    mo_span *s = fresh_span(c);
+    if (!s) return NULL;
+    s->owner = owner;
+    s->state = MO_SPAN_CACHED;
+    *is_whole = true;
+    return s;
+}
+
+void mo_central_release(mo_span *s) {
+    mo_central *c = s->central;
+    const uint64_t *alloc = mo_span_alloc_bits(s);
+    mo_lock_acquire(&c->lock);
+    uint32_t used = 0;
+    for (uint32_t w = 0; w < mo_span_words(s); w++)
+        used += mo_popcount64(mo_load_rlx(&alloc[w])); /* remote frees take the lock held here */
+    s->owner = NULL;
+    s->state = used == s->nelems ? MO_SPAN_FULL : MO_SPAN_PARTIAL;
+    if (used > 0) list_push(used == s->nelems ? &c->full : &c->partial, s);
+    mo_lock_release(&c->lock);
+    if (used == 0) mo_heap_put_span(s);
+}
+
+mo_span *mo_central_take_large(mo_kind kind, size_t size, size_t align,
+                               const struct mo_type_info *type) {
+    size_t pages = (size + MO_PAGE_BYTES - 1) >> MO_PAGE_SHIFT;
+    if (pages == 0) pages = 1;
+    if (pages > UINT32_MAX / 2) return NULL;
+    size_t align_pages = align > MO_PAGE_BYTES ? align >> MO_PAGE_SHIFT : 1;
+    mo_central *c = mo_central_of(kind == MO_KIND_TYPED ? MO_KIND_SCAN : kind, 0);
+    mo_span *s = mo_heap_take_span((uint32_t)pages, (uint32_t)align_pages);
+    if (!s) return NULL;
+    mo_span_init(s, c, kind, 0, pages << MO_PAGE_SHIFT, 1, type, 0);
+    mo_span_alloc_bits(s)[0] = 1;
+    mo_span_mark_bits(s)[0] = ~(uint64_t)1;
+    if (kind == MO_KIND_MANUAL)
+        mo_span_mark_bits(s)[0] = ~(uint64_t)0; /* never marked through pointers */
+    mo_lock_acquire(&c->lock);
+    s->state = MO_SPAN_FULL;
+    list_push(&c->full, s);
+    mo_lock_release(&c->lock);
+    return s;
+}
+
+bool mo_central_free_shared(const mo_slot *sl) {
+    mo_span *s = sl->span;
+    mo_central *c = s->central;
+    uint64_t bit = (uint64_t)1 << (sl->idx % 64);
+    uint64_t *alloc = &mo_span_alloc_bits(s)[sl->idx / 64],
+             *mark = &mo_span_mark_bits(s)[sl->idx / 64];
+    mo_span_ensure_swept(s);
+    mo_lock_acquire(&c->lock);
+    bool was = (mo_fetch_and_rlx(alloc, ~bit) & bit) !=
+               0; /* the owner of a cached span claims words meanwhile */
+    if (!was) {
+        mo_lock_release(&c->lock);
+        return false;
+    }
+    if (s->kind != MO_KIND_MANUAL) mo_fetch_or_rlx(mark, bit); /* likewise */
+    bool is_empty = false;
+    if (s->state != MO_SPAN_CACHED) {
+        uint64_t used = 0;
+        for (uint32_t w = 0; w < mo_span_words(s); w++) used |= mo_span_alloc_bits(s)[w];
+        is_empty = used == 0;
+        if (is_empty || s->state == MO_SPAN_FULL) list_remove(list_of(s), s);
+        if (!is_empty && s->state == MO_SPAN_FULL) {
+            s->state = MO_SPAN_PARTIAL;
+            list_push(&c->partial, s);
+        }
+        s->needs_zero = true;
+    }
+    mo_lock_release(&c->lock);
+    if (is_empty) mo_heap_put_span(s);
+    return true;
+}

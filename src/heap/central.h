@@ -1,0 +1,73 @@
+/* central.h - the middle level: spans of one span class, shared by all caches. Floor heap.
+ *
+ * A *span class* is size class x kind; each type descriptor has a central of its own. Spans are
+ * linked by page number (0 = none). After a mark all spans of the partial and full lists are
+ * unswept: they are joined to the unswept list as whole lists, and a span's sweepgen tells.
+ *
+ * Order [A]/[S]: a sweep stores sweepgen with release; whoever sees it current sees the bits.
+ */
+#ifndef MO_CENTRAL_H
+#define MO_CENTRAL_H
+
+#include "heap/heap.h"
+
+typedef struct mo_span_list {
+    uint32_t first, last; /* page numbers; 0: empty */
+} mo_span_list;
+
+typedef struct mo_central {
+    mo_lock lock;
+    mo_span_list unswept, partial, full;
+    const struct mo_type_info *type;
+    uint32_t type_id;
+    uint8_t kind;
+    uint8_t size_class; /* 0: large objects, each in a span of its own, in full or unswept */
+} mo_central;
+
+/* How the collector takes part; set once at start. Called without central or heap lock. */
+typedef struct mo_heap_hooks {
+    void (*specials_lock)(void);
+    void (*specials_unlock)(void);
+    /* Between the two: objects of s with A=1 and M=0 die now. */
+    void (*span_dying)(mo_span *s);
+    /* Between the two: the object at base is freed by hand. */
+    void (*object_freed)(mo_span *s, uintptr_t base);
+    bool scribble;   /* overwrite what is freed */
+    bool one_by_one; /* caches claim one slot at a time, so that each allocation takes the slow path */
+} mo_heap_hooks;
+
+extern mo_heap_hooks mo_hooks;
+
+void mo_central_init(mo_central *c, mo_kind kind, unsigned size_class,
+                     const struct mo_type_info *type, uint32_t type_id);
+/* The central of an untyped kind. */
+mo_central *mo_central_of(mo_kind kind, unsigned size_class);
+void mo_centrals_init(void);
+
+/* A span to allocate from, as owner; NULL when memory is exhausted. *is_whole: no slot of it is
+ * allocated. */
+mo_span *mo_central_take(mo_central *c, struct mo_cache *owner, bool *is_whole);
+/* Gives an owned span back to its central. */
+void mo_central_release(mo_span *s);
+/* A span for one large object, allocated (A=1, M=0); NULL when exhausted. Not yet zeroed. */
+mo_span *mo_central_take_large(mo_kind kind, size_t size, size_t align,
+                               const struct mo_type_info *type);
+
+/* World stopped, after marking: all spans of c become unswept. */
+void mo_central_begin_sweep(mo_central *c);
+/* Sweeps up to max spans of c; returns how many. */
+uint32_t mo_central_sweep(mo_central *c, uint32_t max);
+/* Makes sure that the bits of s are current. */
+void mo_span_ensure_swept(mo_span *s);
+/* The bits only: keeps what is allocated and marked, and claimed[] (slots that stay as they
+ * are; may be NULL). Returns the number of slots still allocated. World stopped, or s owned. */
+uint32_t mo_span_sweep(mo_span *s, const uint64_t *claimed);
+
+/* All centrals, for the sweeper and the checks. */
+enum { MO_NUM_CENTRALS = 3 * MO_NUM_SIZE_CLASSES };
+extern mo_central mo_centrals[MO_NUM_CENTRALS];
+
+/* Frees a slot of a span that the caller does not own. false: it is not allocated. */
+bool mo_central_free_shared(const mo_slot *sl);
+
+#endif

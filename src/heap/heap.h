@@ -1,0 +1,47 @@
+/* heap.h - the page heap: spans from pages, arenas from the OS. Floor heap. */
+#ifndef MO_HEAP_H
+#define MO_HEAP_H
+
+#include "heap/span.h"
+#include "sys/lock.h"
+
+enum {
+    MO_ARENA_BYTES = 64 << 20,
+    MO_ARENA_PAGES = MO_ARENA_BYTES >> MO_PAGE_SHIFT,
+    MO_MAX_ALIGN_BYTES = 2 << 20,
+};
+
+typedef struct mo_heap {
+    mo_lock lock; /* pages */
+    mo_page_alloc pages;
+    size_t reserved_bytes; /* const after start */
+    size_t table_bytes;    /* const: reserved for side tables */
+    uint64_t committed_table_bytes;
+    uint32_t sweepgen;    /* counts collections; a span with an older one is unswept */
+    int64_t live_bytes;   /* claimed since the last mark + marked then; may run ahead by a batch */
+    uint64_t inuse_pages; /* in spans */
+    uint64_t swept_objects, swept_bytes; /* freed by sweeps, ever */
+} mo_heap;
+
+extern mo_heap mo_the_heap;
+
+/* Reserves address space and side tables. 0 or -ENOMEM. */
+int mo_heap_init(void);
+/* Undoes a successful init (start failed later). */
+void mo_heap_fini(void);
+
+/* A span of num_pages, uninitialised but for pages and needs_zero; NULL if the OS or the
+ * reservation refuses. align_pages: power of two. Takes the heap lock. */
+mo_span *mo_heap_take_span(uint32_t num_pages, uint32_t align_pages);
+/* Fills the record and the page table. */
+void mo_span_init(mo_span *s, struct mo_central *central, mo_kind kind, unsigned size_class,
+                  size_t elem_bytes, uint32_t nelems, const struct mo_type_info *type,
+                  uint32_t type_id);
+/* Gives all pages back; the span must be in no list. */
+void mo_heap_put_span(mo_span *s);
+
+/* Gives free pages back to the OS, whole blocks first, never under the heap lock. Stops after
+ * max_bytes or when at most retain_bytes of free memory are left unreleased. Returns bytes. */
+size_t mo_heap_scavenge(size_t max_bytes, size_t retain_bytes, bool whole_blocks_only);
+
+#endif

@@ -1,0 +1,25 @@
+/* interpose.h - how the interposed libc functions reach the floors above. Floor sched. */
+#ifndef MO_INTERPOSE_H
+#define MO_INTERPOSE_H
+
+#include <pthread.h>
+#include <signal.h>
+
+#include "base/compiler.h"
+
+typedef struct mo_interpose_hooks {
+    bool (*start)(void); /* starts the runtime if need be; false: it cannot start */
+    /* Memory that is a root until freed; NULL if exhausted. */
+    void *(*start_record_alloc)(size_t size);
+    void (*start_record_free)(void *record);
+    void *(*before_dlclose)(void);
+    void (*after_dlclose)(void *token);
+} mo_interpose_hooks;
+
+extern mo_interpose_hooks mo_interpose;
+
+/* libc's own, for the library's threads. */
+int mo_real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);
+int mo_real_pthread_sigmask(int how, const sigset_t *set, sigset_t *old);
+
+#endif

@@ -1,0 +1,209 @@
+/* stop.c - stopping all threads, and letting them run again.
+ *
+ * The collector sets `stopping`, then asks every thread: those that are BLOCKED count as
+ * stopped, the others get a signal. A thread acknowledges by counting `pending` down, either in
+ * its handler (user code), or when it leaves the runtime, or in its handler while BLOCKED.
+ *
+ * Orders and the order of steps:
+ *   [B] the owner stores state, then loads stopping; [D] the collector stores stopping, then
+ *       loads state. Sequentially consistent on both sides: either the collector sees BLOCKED,
+ *       or the owner sees stopping and parks. Without it a thread could leave a system call
+ *       unseen while the collector counts it as stopped.
+ *   [K] acknowledging (release) pairs with [W], the collector's wait (acquire): it sees sp,
+ *       registers and the cache as the owner left them.
+ *   [R] starting (release) pairs with [P], the parked threads' wait (acquire): they see what
+ *       the collector changed.
+ * Each thread is counted once per stop, by whoever exchanges its stop_seq: a late second signal
+ * changes nothing, nor do owner and collector that count a blocked thread at the same time.
+ *
+ * Floor   sched.
+ * Locks   the registry lock from the stop to the start, so no thread comes or goes.
+ * Fails   if the program took over the signal: one line that says so, exit 2.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+
+#include "sched/registry.h"
+#include "sched/thread.h"
+
+enum { SLOW_NS = 10000000, SPINS = 2000, CLEAR_BYTES = 8192 };
+
+static MO_GLOBAL struct sigaction previous_action;
+
+/* Whoever changes stop_seq counts: the owner, or the collector for a thread that is blocked. */
+static void acknowledge(mo_thread *t) {
+    mo_world *w = &mo_the_world;
+    uint32_t seq = mo_load_rlx(&w->seq); /* stable while stopping is seen set */
+    if (mo_xchg_acqrel(&t->stop_seq, seq) == seq) return; /* [K] once per stop */
+    if (mo_sub_acqrel(&w->pending, 1) == 0) mo_futex_wake(&w->pending, 1); /* [K] */
+}
+
+static void wait_for_start(mo_thread *t) {
+    mo_world *w = &mo_the_world;
+    while (mo_load_acq(&w->stopping)) { /* [P] */
+        acknowledge(t); /* a further stop may have begun before we woke */
+        mo_futex_wait(&w->stopping, 1, -1);
+    }
+}
+
+static void on_stop_signal(int sig, siginfo_t *info, void *context) {
+    mo_thread *t = mo_self;
+    if (!mo_load_acq(&mo_the_world.stopping)) { /* [P] */
+        if (previous_action.sa_flags & SA_SIGINFO) previous_action.sa_sigaction(sig, info, context);
+        else if (previous_action.sa_handler != SIG_DFL && previous_action.sa_handler != SIG_IGN)
+            previous_action.sa_handler(sig);
+        return;
+    }
+    if (!mo_is_registered(t)) return;
+    int saved = errno;
+    if (mo_load_rlx(&t->state) == MO_BLOCKED) { /* own word */
+        acknowledge(t);
+    } else if (t->in_runtime == 0) {
+        t->context = context;
+#if MO_MUTANT_stop_forgets_red_zone
+        t->sp = mo_cpu_context_sp(context) + 64;
+#else
+        t->sp = mo_cpu_context_sp(context) - MO_RED_ZONE_BYTES;
+#endif
+        acknowledge(t);
+        wait_for_start(t);
+        t->context = NULL;
+    }
+    errno = saved;
+}
+
+static void park_published(mo_thread *t, void *arg) {
+    (void)arg;
+    acknowledge(t);
+    wait_for_start(t);
+}
+
+void mo_thread_park(mo_thread *t) {
+    int saved = errno;
+    t->in_runtime++; /* the handler must not publish over what we publish */
+    mo_signal_fence();
+    while (mo_load_acq(&mo_the_world.stopping)) /* [P] */
+        mo_thread_publish(t, park_published, NULL);
+    mo_signal_fence();
+    t->in_runtime--;
+    errno = saved;
+    /* A stop that began between the loop's last look and the decrement was left to us. */
+    if (t->in_runtime == 0 && MO_UNLIKELY(mo_load_rlx(&mo_the_world.stopping))) mo_thread_park(t); /* own handler */
+}
+
+MO_NOINLINE void mo_thread_publish(mo_thread *t, void (*fn)(mo_thread *t, void *arg), void *arg) {
+    mo_cpu_save_regs(&t->regs);
+    t->sp = mo_cpu_sp();
+    fn(t, arg);
+    __asm__ volatile("" : : : "memory"); /* no tail call: our frame bounds what is scanned */
+}
+
+MO_NOINLINE void mo_thread_block_begin(mo_thread *t) {
+    mo_cpu_save_regs(&t->regs);
+    t->sp = mo_cpu_sp();
+    mo_store_seq(&t->state, MO_BLOCKED); /* [B] */
+    /* The signal of a stop that is running may have come while we were in the runtime: then the
+     * handler left it to us, and the collector did not see us blocked. */
+    if (MO_UNLIKELY(mo_load_seq(&mo_the_world.stopping))) acknowledge(t); /* [B] */
+}
+
+void mo_thread_block_end(mo_thread *t) {
+#if MO_MUTANT_block_end_unseen
+    mo_store_rlx(&t->state, MO_RUNNING);
+    return;
+#endif
+    mo_store_seq(&t->state, MO_RUNNING);                        /* [B] */
+    if (MO_UNLIKELY(mo_load_seq(&mo_the_world.stopping))) mo_thread_park(t); /* [B] */
+}
+
+void mo_lock_acquire_blocking(mo_thread *t, mo_lock *l) {
+    if (mo_lock_try(l)) return;
+    mo_thread_block_begin(t);
+    mo_lock_acquire(l);
+    mo_thread_block_end(t);
+}
+
+/* The program may have replaced our handler since start: then nobody would ever answer. */
+static void check_handler(void) {
+    struct sigaction now;
+    sigaction(mo_the_world.signal, NULL, &now);
+    if (!(now.sa_flags & SA_SIGINFO) || now.sa_sigaction != on_stop_signal)
+        mo_fatal("the program installed its own handler for signal %d, which mound needs to stop threads; "
+                 "set MOUND_SIGNAL to a signal the program does not use", mo_the_world.signal);
+}
+
+static void ask(mo_thread *t) {
+    mo_world *w = &mo_the_world;
+    if (mo_load_seq(&t->state) == MO_BLOCKED) { /* [D] pairs with [B] */
+        acknowledge(t);
+    } else if (mo_sys_tgkill(t->tid, w->signal) == -ESRCH) {
+        acknowledge(t);
+        mo_thread_reap_locked(t); /* it ended without leaving: after the last round of destructors */
+    }
+}
+
+static void name_slow_threads(uint64_t since) {
+    mo_world *w = &mo_the_world;
+    for (mo_thread *t = w->threads; t; t = t->next)
+        if (mo_load_rlx(&t->stop_seq) != w->seq) /* a moment's value, for a message */
+            mo_print("mound: thread %d has not stopped for %llu ms (signal %d blocked, or in vfork?)\n", t->tid,
+                     (unsigned long long)((mo_clock_ns() - since) / 1000000), w->signal);
+}
+
+void mo_world_stop(mo_thread *self) {
+    mo_world *w = &mo_the_world;
+    mo_lock_acquire_blocking(self, &w->registry);
+    check_handler();
+    uint64_t since = mo_clock_ns();
+    mo_store_rlx(&w->seq, w->seq + 1); /* published by the store of stopping */
+    mo_store_rlx(&w->pending, w->num_threads); /* likewise; we count ourselves when all are asked */
+    mo_store_rlx(&self->stop_seq, w->seq);     /* own word */
+    mo_store_seq(&w->stopping, 1);             /* [D] */
+#if !MO_MUTANT_stop_skips_one
+    for (mo_thread *t = w->threads, *next; t; t = next) {
+#else
+    for (mo_thread *t = w->threads ? w->threads->next : NULL, *next; t; t = next) {
+#endif
+        next = t->next;
+        if (t != self) ask(t);
+    }
+    if (mo_sub_acqrel(&w->pending, 1) == 0) return; /* [W] pairs with [K] */
+    for (int i = 0; i < SPINS; i++) {
+        if (mo_load_acq(&w->pending) == 0) return; /* [W] */
+        mo_cpu_pause();
+    }
+    uint32_t left;
+    while ((left = mo_load_acq(&w->pending)) != 0) { /* [W] */
+        mo_futex_wait(&w->pending, left, SLOW_NS);
+        if (w->trace_slow && mo_clock_ns() - since > SLOW_NS && mo_load_acq(&w->pending) != 0) /* [W] */
+            name_slow_threads(since);
+    }
+}
+
+void mo_world_start(void) {
+    mo_world *w = &mo_the_world;
+    mo_store_rel(&w->stopping, 0); /* [R] pairs with [P] */
+    if (w->num_threads > 1) mo_futex_wake(&w->stopping, INT_MAX);
+    mo_lock_release(&w->registry);
+}
+
+MO_NOINLINE void mo_thread_clear_stack(void) {
+    char dead[CLEAR_BYTES];
+    memset(dead, 0, sizeof dead);
+    __asm__ volatile("" : : "r"(dead) : "memory");
+}
+
+int mo_threads_init(int sig) {
+    mo_world *w = &mo_the_world;
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_sigaction = on_stop_signal;
+    action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
+    sigemptyset(&action.sa_mask);
+    if (sigaction(sig, &action, &previous_action) != 0) return -EINVAL;
+    w->signal = sig;
+    return 0;
+}

@@ -1,0 +1,76 @@
+/* cpu.h - everything that depends on the processor: x86-64 here; another CPU adds its branch.
+ *
+ * MO_RED_ZONE_BYTES   what a leaf function may use below the stack pointer
+ * mo_cpu_regs         callee-saved registers of a thread that stopped itself
+ * mo_cpu_context_*    the interrupted registers in a signal frame, vector state included
+ *
+ * Floor sys.
+ */
+#ifndef MO_CPU_H
+#define MO_CPU_H
+
+#include <ucontext.h>
+
+#include "base/compiler.h"
+
+#if !defined(__x86_64__)
+#error "mound supports x86-64 only; another CPU needs its branch in src/sys/cpu.h"
+#endif
+
+enum { MO_RED_ZONE_BYTES = 128, MO_CACHE_LINE_BYTES = 64 };
+
+MO_INLINE void mo_cpu_pause(void) { __builtin_ia32_pause(); }
+
+typedef struct mo_cpu_regs {
+    uintptr_t word[6];
+} mo_cpu_regs;
+
+/* Callers must not be inlined past the point where the registers matter. */
+MO_INLINE void mo_cpu_save_regs(mo_cpu_regs *r) {
+    __asm__ volatile("movq %%rbx, 0(%0)\n\t"
+                     "movq %%rbp, 8(%0)\n\t"
+                     "movq %%r12, 16(%0)\n\t"
+                     "movq %%r13, 24(%0)\n\t"
+                     "movq %%r14, 32(%0)\n\t"
+                     "movq %%r15, 40(%0)"
+                     :
+                     : "r"(r->word)
+                     : "memory");
+}
+
+MO_INLINE uintptr_t mo_cpu_sp(void) {
+    uintptr_t sp;
+    __asm__ volatile("movq %%rsp, %0" : "=r"(sp));
+    return sp;
+}
+
+MO_INLINE uintptr_t mo_cpu_thread_pointer(void) {
+    uintptr_t tp;
+    __asm__ volatile("movq %%fs:0, %0" : "=r"(tp));
+    return tp;
+}
+
+MO_INLINE uintptr_t mo_cpu_context_sp(const ucontext_t *uc) {
+    return (uintptr_t)uc->uc_mcontext.gregs[REG_RSP];
+}
+
+MO_INLINE void mo_cpu_context_general(const ucontext_t *uc, uintptr_t *lo, uintptr_t *hi) {
+    *lo = (uintptr_t)uc->uc_mcontext.gregs;
+    *hi = *lo + sizeof uc->uc_mcontext.gregs;
+}
+
+/* Vector registers: the kernel's XSAVE image, or the 512 bytes of FXSAVE where it is older.
+ * The size of the extended image stands in the software-reserved bytes of the FXSAVE part,
+ * behind a magic number (the kernel's sigcontext ABI). */
+MO_INLINE void mo_cpu_context_vector(const ucontext_t *uc, uintptr_t *lo, uintptr_t *hi) {
+    enum { FXSAVE_BYTES = 512, SW_BYTES_OFF = 464, FP_XSTATE_MAGIC1_ = 0x46505853 };
+    *lo = (uintptr_t)uc->uc_mcontext.fpregs;
+    *hi = *lo;
+    if (*lo == 0) return;
+    const uint32_t *sw = (const uint32_t *)(*lo + SW_BYTES_OFF);
+    *hi =
+        *lo + (sw[0] == FP_XSTATE_MAGIC1_ && sw[1] >= FXSAVE_BYTES && sw[1] < 65536 ? sw[1]
+                                                                                    : FXSAVE_BYTES);
+}
+
+#endif

@@ -1,0 +1,32 @@
+/* lock.c - the sleeping half of the mutex, and the rank check of checked builds. Floor sys. */
+#include "sys/lock.h"
+
+#include "sys/cpu.h"
+
+enum { SPINS = 40 };
+
+void mo_lock_slow(mo_lock *l) {
+    for (int i = 0; i < SPINS; i++) {
+        uint32_t free_word = 0;
+        /* a look without the cache line's ownership; the exchange below decides */
+        if (mo_load_rlx(&l->word) == 0 && mo_cas_acq(&l->word, &free_word, 1))
+            return; /* [L] with [U] */
+        mo_cpu_pause();
+    }
+    /* From here the word says 2 while we hold it too: one superfluous wake at the most. */
+    while (mo_xchg_acq(&l->word, 2) != 0) /* [L] pairs with [U] in lock.h */
+        mo_futex_wait(&l->word, 2, -1);
+}
+
+void mo_lock_wake(mo_lock *l) { mo_futex_wake(&l->word, 1); }
+
+#if MO_VARIETY >= 2
+static __thread uint32_t held_ranks;
+
+void mo_lock_rank_enter(const mo_lock *l) {
+    if ((held_ranks >> l->rank) != 0) mo_throw("lock taken against its rank (see sys/lock.h)");
+    held_ranks |= 1u << l->rank;
+}
+
+void mo_lock_rank_leave(const mo_lock *l) { held_ranks &= ~(1u << l->rank); }
+#endif

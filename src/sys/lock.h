@@ -1,0 +1,80 @@
+/* lock.h - the library's mutex, ranked.
+ *
+ * A futex word: 0 free, 1 held, 2 held and somebody may sleep. Holders never wait for the
+ * collector and are never stopped by it (sched/thread.h, in_runtime), so waits are short.
+ *
+ * Order [L]/[U]: unlock releases, lock acquires; what was written under the lock is seen by
+ * the next holder.
+ *
+ * Ranks (below) are taken upwards only; checked builds verify it.
+ */
+#ifndef MO_LOCK_H
+#define MO_LOCK_H
+
+#include "base/atomic.h"
+#include "base/panic.h"
+#include "sys/futex.h"
+
+typedef enum mo_lock_rank {
+    MO_RANK_INIT,
+    MO_RANK_GC,       /* one collection at a time */
+    MO_RANK_SWEEP,    /* the background sweeper's batch; held through a collection */
+    MO_RANK_REGISTRY, /* the list of threads; held through a stop */
+    MO_RANK_ROOTS,    /* added roots, loaded objects */
+    MO_RANK_SPECIALS, /* weak pointers and cleanups */
+    MO_RANK_CLEANUPQ, /* queue of cleanups to run */
+    MO_RANK_TYPES,    /* table of type descriptors */
+    MO_RANK_CENTRAL,  /* any one central list */
+    MO_RANK_HEAP,     /* page heap */
+    MO_RANK_COUNT
+} mo_lock_rank;
+
+typedef struct mo_lock {
+    uint32_t word;
+    uint32_t rank;
+} mo_lock;
+
+void mo_lock_slow(mo_lock *l);
+void mo_lock_wake(mo_lock *l);
+
+#if MO_VARIETY >= 2
+void mo_lock_rank_enter(const mo_lock *l);
+void mo_lock_rank_leave(const mo_lock *l);
+#else
+#define mo_lock_rank_enter(l) ((void)0)
+#define mo_lock_rank_leave(l) ((void)0)
+#endif
+
+MO_INLINE void mo_lock_init(mo_lock *l, mo_lock_rank rank) {
+    l->word = 0;
+    l->rank = rank;
+}
+
+MO_INLINE bool mo_lock_try(mo_lock *l) {
+    uint32_t free_word = 0;
+    if (!mo_cas_acq(&l->word, &free_word, 1)) return false; /* [L] pairs with [U] */
+    mo_lock_rank_enter(l);
+    return true;
+}
+
+/* Without the rank check: for fork, which takes all of them. */
+MO_INLINE void mo_lock_acquire_unranked(mo_lock *l) {
+    uint32_t free_word = 0;
+    if (MO_UNLIKELY(!mo_cas_acq(&l->word, &free_word, 1))) mo_lock_slow(l); /* [L] pairs with [U] */
+}
+
+MO_INLINE void mo_lock_release_unranked(mo_lock *l) {
+    if (MO_UNLIKELY(mo_xchg_rel(&l->word, 0) == 2)) mo_lock_wake(l); /* [U] pairs with [L] */
+}
+
+MO_INLINE void mo_lock_acquire(mo_lock *l) {
+    mo_lock_acquire_unranked(l);
+    mo_lock_rank_enter(l);
+}
+
+MO_INLINE void mo_lock_release(mo_lock *l) {
+    mo_lock_rank_leave(l);
+    mo_lock_release_unranked(l);
+}
+
+#endif
