@@ -1,7 +1,8 @@
 /* background.c - the background thread.
  *
- * After a collection it sweeps what nobody swept yet, in batches, giving way to a collection
- * between them. Then it gives free memory back, slowly (1 % of one CPU, measured by the time the
+ * Twice a second it sweeps what the program has not swept yet, in batches, giving way to a
+ * collection between them: not at once, since a program that allocates sweeps as it goes, and two
+ * threads sweeping the same classes only pass cache lines to and fro. Then it gives free memory back, slowly (1 % of one CPU, measured by the time the
  * madvise calls take): while the program allocates, only what exceeds the next goal by a tenth;
  * once it is idle, all but a twentieth of what is live. A program that is idle for IDLE_NS and
  * has allocated since the last collection is collected once.
@@ -106,11 +107,6 @@ void mo_background_start_once(void) {
     if (!mo_cas_acq(&is_started, &no, 1)) return; /* [Q] only one starts it; nothing else is ordered [Q] */
     if (!mo_runtime_thread_start("mound-back", background_main, NULL))
         mo_store_rlx(&is_started, 0); /* tried again at a later refill */
-}
-
-void mo_background_wake(void) {
-    mo_add_rlx(&wake_word, 1); /* only slept on */
-    mo_futex_wake(&wake_word, 1);
 }
 
 void mo_background_after_fork(void) { mo_store_rlx(&is_started, 0); /* the child is alone */ }

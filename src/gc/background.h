@@ -7,8 +7,6 @@
 
 /* Starts the thread unless it runs; cheap when it does. Inside the runtime, no lock held. */
 void mo_background_start_once(void);
-/* A collection ended: there is something to sweep. */
-void mo_background_wake(void);
 void mo_background_after_fork(void);
 
 #endif

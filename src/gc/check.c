@@ -127,7 +127,7 @@ static void visit_manual(checker *c) {
 
 void mo_check_mark(void) {
     checker c = {0};
-    c.seen_bytes = (size_t)mo_the_heap.pages.num_pages * MO_BITS_PAGE_WORDS * 8;
+    c.seen_bytes = ((size_t)mo_the_heap.pages.num_pages + 1) * MO_BITS_PAGE_WORDS * 8; /* never 0 */
     c.seen = mo_os_map(c.seen_bytes, "mound check");
     if (!c.seen) {
         mo_print("mound: gccheckmark: no memory for a second bitmap; this collection is not checked\n");

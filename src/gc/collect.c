@@ -24,14 +24,15 @@
 MO_GLOBAL mo_gc mo_the_gc;
 
 enum {
-    WORKER_BYTES = 4 << 20, /* live heap per mark worker: a smaller share is not worth waking one */
+    WORKER_BYTES = 2 << 20, /* live heap per mark worker: a smaller share is not worth waking one */
     LOADER_TRIES = 100,
 };
 
 /* ---------------------------------------------------------------- centrals */
 
-void mo_gc_each_central(void (*fn)(mo_central *c, void *arg), void *arg) {
-    for (size_t i = 0; i < MO_NUM_CENTRALS; i++) fn(&mo_centrals[i], arg);
+void mo_gc_each_central(bool all, void (*fn)(mo_central *c, void *arg), void *arg) {
+    for (size_t i = 0; i < MO_NUM_CENTRALS; i++)
+        if (all || mo_centrals[i].is_used) fn(&mo_centrals[i], arg);
     for (uint32_t id = 1, n = mo_type_count(); id <= n; id++) fn(&mo_type_at(id)->central, arg);
 }
 
@@ -50,13 +51,13 @@ static void sweep_central(mo_central *c, void *arg) {
 
 bool mo_gc_sweep_some(uint32_t max) {
     sweep_state s = {max, 0};
-    mo_gc_each_central(sweep_central, &s);
+    mo_gc_each_central(false, sweep_central, &s);
     return s.swept > 0;
 }
 
 uint64_t mo_gc_sweep_all(void) {
     sweep_state s = {UINT32_MAX, 0};
-    mo_gc_each_central(sweep_central, &s);
+    mo_gc_each_central(false, sweep_central, &s);
     return s.swept;
 }
 
@@ -82,19 +83,18 @@ static void begin_sweep(mo_central *c, void *arg) {
     mo_central_begin_sweep(c);
 }
 
-/* Workers that suit the heap: a small one is marked before a second worker wakes. */
+/* Workers that suit the heap, by what the last collection found: a small one is marked before a
+ * second worker wakes. */
 static uint32_t choose_workers(void) {
     mo_gc *gc = &mo_the_gc;
-    uint64_t live = mo_max((size_t)mo_load_rlx(&mo_the_heap.live_bytes), 0); /* an estimate */
-    uint64_t n = 1 + mo_max(gc->marked_bytes, live / 2) / WORKER_BYTES;
-    return (uint32_t)mo_min(n, gc->max_workers);
+    return (uint32_t)mo_min(1 + gc->marked_bytes / WORKER_BYTES, gc->max_workers);
 }
 
 /* Stops the world with an up-to-date list of loaded objects. */
-static void stop_with_roots(mo_thread *t) {
+static void stop_with_roots(mo_thread *t, bool is_short) {
     for (int i = 0;; i++) {
         if (!mo_roots_list_objects()) mo_fatal("memory exhausted while listing loaded objects; raise the limit");
-        mo_world_stop(t);
+        mo_world_stop(t, is_short);
         if (mo_roots_still_current() || i >= LOADER_TRIES) return;
         mo_world_start(); /* the loader is at work in a thread that must run on */
         static uint32_t never;
@@ -116,7 +116,7 @@ static void run_stopped(mo_thread *t, cycle *c) {
     mo_check_typed_fields();
 #endif
     h->sweepgen++;
-    mo_gc_each_central(begin_sweep, NULL);
+    mo_gc_each_central(false, begin_sweep, NULL);
     uint64_t unused_objects = 0, unused_bytes = 0;
     for (mo_thread *each = mo_the_world.threads; each; each = each->next) {
         mo_cache_sweep(&each->cache);
@@ -169,7 +169,7 @@ static void run_cycle(mo_thread *t, void *arg) {
     int64_t live = mo_load_rlx(&mo_the_heap.live_bytes); /* for the trace */
     c->live_before = live > 0 ? (uint64_t)live : 0;
     c->stop_ns = mo_clock_ns();
-    stop_with_roots(t);
+    stop_with_roots(t, c->workers == 1);
     c->stopped_ns = mo_clock_ns();
     run_stopped(t, c);
     c->end_ns = mo_clock_ns();
@@ -196,7 +196,6 @@ MO_NOINLINE void mo_gc_collect(mo_thread *t, mo_gc_reason reason) {
     }
     mo_lock_release(&gc->lock);
     if (reason == MO_GC_FORCED || reason == MO_GC_MEMORY) mo_gc_sweep_all();
-    mo_background_wake();
     mo_cleanups_kick();
     mo_thread_clear_stack();
 }

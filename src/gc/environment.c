@@ -21,9 +21,12 @@ static bool read_number(const char *text, size_t len, long long lo, long long hi
     memcpy(buf, text, len);
     buf[len] = '\0';
     char *end;
+    int saved = errno;
     errno = 0;
     *out = strtoll(buf, &end, 10);
-    return errno == 0 && *end == '\0' && *out >= lo && *out <= hi;
+    bool ok = errno == 0 && *end == '\0' && *out >= lo && *out <= hi;
+    errno = saved;
+    return ok;
 }
 
 typedef struct debug_key {

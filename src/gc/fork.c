@@ -25,12 +25,12 @@
 
 static void lock_central(mo_central *c, void *arg) {
     (void)arg;
-    mo_lock_acquire_unranked(&c->lock);
+    for (int i = 0; i < MO_SHARDS; i++) mo_lock_acquire_unranked(&c->shard[i].lock);
 }
 
 static void unlock_central(mo_central *c, void *arg) {
     (void)arg;
-    mo_lock_release_unranked(&c->lock);
+    for (int i = 0; i < MO_SHARDS; i++) mo_lock_release_unranked(&c->shard[i].lock);
 }
 
 static void each_span(void (*fn)(mo_span *s)) {
@@ -47,7 +47,8 @@ static void each_span(void (*fn)(mo_span *s)) {
 }
 
 static void await_sweep(mo_span *s) {
-    if (s->state != MO_SPAN_SWEEPING) return;
+    if (s->state != MO_SPAN_SWEEPING && s->state != MO_SPAN_CACHED) return;
+    if (s->kind == MO_KIND_MANUAL) return;
     while (mo_load_acq(&s->sweepgen) != mo_the_heap.sweepgen) /* [A] pairs with [S] in central.c [A] */
         mo_futex_wait(&s->sweepgen, s->sweepgen, 50000);
 }
@@ -68,7 +69,7 @@ static void before(void) {
     mo_lock_acquire(mo_specials_lock());
     mo_lock_acquire(mo_cleanup_queue_lock());
     mo_lock_acquire(mo_types_lock());
-    mo_gc_each_central(lock_central, NULL);
+    mo_gc_each_central(true, lock_central, NULL);
     /* Sweeping threads need the heap lock to give pages back only after sweepgen is stored. */
     mo_lock_acquire(&mo_the_heap.lock);
     /* A sweep with specials waits for the special lock: let those finish first. */
@@ -81,7 +82,7 @@ static void before(void) {
 
 static void unlock_inner(void) {
     mo_lock_release(&mo_the_heap.lock);
-    mo_gc_each_central(unlock_central, NULL);
+    mo_gc_each_central(true, unlock_central, NULL);
     mo_lock_release(mo_types_lock());
     mo_lock_release_unranked(mo_cleanup_queue_lock());
     mo_lock_release_unranked(mo_specials_lock());

@@ -59,8 +59,8 @@ bool mo_gc_sweep_some(uint32_t max);
 void mo_gc_sweep_for(size_t bytes);
 /* Sets goal and trigger from what was marked. GC lock held. */
 void mo_pacer_set(uint64_t now_ns);
-/* Calls fn for every central there is. */
-void mo_gc_each_central(void (*fn)(mo_central *c, void *arg), void *arg);
+/* Calls fn for every central, or only for those that ever had a span. */
+void mo_gc_each_central(bool all, void (*fn)(mo_central *c, void *arg), void *arg);
 /* Ever claimed, less what caches still hold. */
 void mo_gc_alloc_totals(uint64_t *objects, uint64_t *bytes, uint64_t *freed_objects, uint64_t *freed_bytes);
 

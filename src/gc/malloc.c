@@ -58,6 +58,7 @@ static void *refill(mo_thread *t, mo_cache_slot *slot, mo_central *central) {
 static void *malloc_large(mo_thread *t, size_t size, size_t align, mo_kind kind, const mo_type_info *type) {
     mo_span *s = NULL;
     bool needs_zero = false;
+    if (size > mo_the_heap.reserved_bytes) return NULL; /* no collection helps; sums below may wrap */
     mo_runtime_enter(t);
     if (MO_UNLIKELY(mo_the_gc.debug.stress)) stress(t);
     /* The object counts before it exists: a burst of large ones must not outrun the trigger. */

@@ -40,7 +40,8 @@ enum {
     FIFO_LEN = MO_VARIETY >= 2 ? 4 : 16, /* power of two */
     OBLET_BYTES = MO_VARIETY >= 2 ? 1024 : 128 << 10,
     ROOT_CHUNK_BYTES = 256 << 10,
-    SHARE_MIN = MO_VARIETY >= 2 ? 4 : 32, /* candidates worth sharing */
+    SHARE_MIN = 4,   /* candidates worth sharing: the oldest of a tree are its largest parts */
+    DENSE_WORDS = 4, /* of 8: from here on marked targets are filtered out at once */
     SHARE_EVERY = 64,                     /* objects between looks at who is idle */
     MAX_HELPERS = 63,
 };
@@ -50,7 +51,6 @@ enum {
 typedef struct mo_marker {
     mo_workbuf *buf;
     uint64_t bytes, objects;
-    uint32_t since_share;
     mo_workbuf first; /* so that a worker can work even if memory is exhausted */
 } mo_marker;
 
@@ -65,6 +65,7 @@ static MO_GLOBAL struct {
     size_t next_root; /* atomic: next range nobody took */
     uint32_t num_workers, idle, overflow;
     bool heap_ends;
+    mo_cpu_level level;
     /* helpers: [H] go is stored with release, [J] loaded with acquire; done likewise [D]/[E] */
     uint32_t num_helpers, go, done, wanted;
     mo_marker *marker[MAX_HELPERS + 1];
@@ -171,18 +172,91 @@ static MO_NOINLINE void scan_oblet(mo_marker *m, uintptr_t lo) {
     else scan_words(m, lo, hi);
 }
 
-/* Marks what candidate lies in, and scans it if it was not marked. */
-MO_INLINE void process(mo_marker *m, uintptr_t candidate, bool parallel) {
-    if (MO_UNLIKELY(candidate & 1)) {
-        scan_oblet(m, candidate & ~(uintptr_t)1);
+/* The part of a worker's state that its inner loop keeps in registers. */
+typedef struct lane {
+    mo_marker *m;
+    uintptr_t *item;
+    uint32_t num;
+    uintptr_t base, used;
+} lane;
+
+MO_INLINE void lane_leave(const lane *l) { l->m->buf->num = l->num; }
+MO_INLINE void lane_enter(lane *l) {
+    l->item = l->m->buf->item;
+    l->num = l->m->buf->num;
+}
+
+MO_INLINE void lane_room(lane *l, uint32_t words) {
+    if (MO_LIKELY(l->num + words <= MO_WORKBUF_ITEMS)) return;
+    lane_leave(l);
+    buffer_full(l->m);
+    lane_enter(l);
+}
+
+MO_INLINE void lane_push(lane *l, uintptr_t w) { l->item[l->num++] = w & ~(uintptr_t)7; }
+
+/* Pushes w only if what it points into is not marked yet, without a branch that depends on the
+ * mark. Pays where many pointers lead to few objects. */
+MO_INLINE void lane_push_unmarked(lane *l, uintptr_t w) {
+    uintptr_t off = w - l->base;
+    uint32_t page = (uint32_t)(off >> MO_PAGE_SHIFT), info = mo_map.info[page];
+    if (MO_UNLIKELY((info & 0xff) == 0)) {
+        lane_push(l, w);
         return;
     }
-    uint32_t page = (uint32_t)((candidate - mo_map.base) >> MO_PAGE_SHIFT);
+    uint32_t first = page - ((info >> MO_INFO_BACK_SHIFT) & MO_INFO_BACK_SMALL);
+    off -= (uintptr_t)first << MO_PAGE_SHIFT;
+    uint32_t idx = (uint32_t)((off * (uint64_t)mo_size_classes[info & 0xff].magic) >> 32);
+    uint64_t word = mo_load_rlx(&mo_map.mark[(size_t)first * MO_BITS_PAGE_WORDS + idx / 64]); /* M1: process decides */
+    l->item[l->num] = w & ~(uintptr_t)7;
+    l->num += !(word >> (idx % 64) & 1);
+}
+
+/* The eight words at p. */
+MO_INLINE MO_NO_SANITIZE void lane_scan8(lane *l, const uintptr_t *p, mo_cpu_level level) {
+    uint32_t mask = mo_cpu_in_range8(p, l->base, l->used, level);
+    if (mask == 0) return;
+    lane_room(l, 8);
+    if (MO_UNLIKELY(mo_popcount64(mask) >= DENSE_WORDS)) {
+        for (; mask; mask &= mask - 1) lane_push_unmarked(l, p[mo_ctz64(mask)]);
+    } else {
+        for (; mask; mask &= mask - 1) lane_push(l, p[mo_ctz64(mask)]);
+    }
+}
+
+/* Words of [lo, lo + bytes); bytes a multiple of 16. */
+MO_INLINE MO_NO_SANITIZE void lane_scan(lane *l, uintptr_t lo, size_t bytes, mo_cpu_level level) {
+    const uintptr_t *p = (const uintptr_t *)lo, *end = (const uintptr_t *)(lo + bytes);
+    for (; end - p >= 8; p += 8) lane_scan8(l, p, level);
+    if (p == end) return;
+    lane_room(l, 8);
+    for (; p < end; p++) {
+        uintptr_t w = *p;
+        if (w - l->base < l->used) lane_push(l, w);
+    }
+}
+
+static MO_NOINLINE void process_large(mo_marker *m, uint32_t first, mo_kind kind) {
+    const mo_span *s = &mo_map.spans[first];
+    m->bytes += s->elem_bytes;
+    if (kind != MO_KIND_NOSCAN) scan_large(m, mo_page_addr(first), s);
+}
+
+/* Marks what candidate lies in, and scans it if it was not marked. */
+MO_INLINE void process(lane *l, uintptr_t candidate, bool parallel, mo_cpu_level level) {
+    mo_marker *m = l->m;
+    if (MO_UNLIKELY(candidate & 1)) {
+        lane_leave(l);
+        scan_oblet(m, candidate & ~(uintptr_t)1);
+        lane_enter(l);
+        return;
+    }
+    uint32_t page = (uint32_t)((candidate - l->base) >> MO_PAGE_SHIFT);
     uint32_t info = mo_map.info[page];
     if (MO_UNLIKELY(info == 0)) return;
     uint32_t first = mo_info_first_page(page, info);
     const mo_size_class *sc = &mo_size_classes[info & 0xff];
-    uintptr_t start = mo_page_addr(first);
+    uintptr_t start = l->base + ((uintptr_t)first << MO_PAGE_SHIFT);
     uint32_t idx = (uint32_t)(((candidate - start) * (uint64_t)sc->magic) >> 32);
 #if MO_MUTANT_mark_no_interior
     if (start + (uintptr_t)idx * sc->bytes != candidate) return;
@@ -200,30 +274,35 @@ MO_INLINE void process(mo_marker *m, uintptr_t candidate, bool parallel) {
     } else {
         *word |= bit;
     }
-    uintptr_t obj = start + (uintptr_t)idx * sc->bytes;
     m->objects++;
     mo_kind kind = mo_info_kind(info);
-    if (MO_LIKELY(sc->bytes != 0)) {
-        m->bytes += sc->bytes;
-        if (kind == MO_KIND_NOSCAN) return;
-        if (kind == MO_KIND_TYPED) {
-            const mo_type_info *type = mo_type_at(info >> MO_INFO_TYPE_SHIFT);
-            if (MO_UNLIKELY(!type->has_bitmap)) {
-                scan_typed(m, obj, &mo_map.spans[first]);
-                return;
-            }
-            for (uint64_t bits = type->bitmap; bits; bits &= bits - 1) {
-                uintptr_t w = ((const uintptr_t *)obj)[mo_ctz64(bits)];
-                if (w - mo_map.base < mo_map.used_bytes) push(m, w & ~(uintptr_t)7);
-            }
-            return;
-        }
-        if (MO_UNLIKELY(g.heap_ends)) scan_ambiguous(m, obj, obj + sc->bytes);
-        else scan_words(m, obj, obj + sc->bytes);
+    size_t bytes = sc->bytes;
+    if (MO_UNLIKELY(bytes == 0)) {
+        lane_leave(l);
+        process_large(m, first, kind);
+        lane_enter(l);
         return;
     }
-    m->bytes += mo_map.spans[first].elem_bytes;
-    if (kind != MO_KIND_NOSCAN) scan_large(m, obj, &mo_map.spans[first]);
+    m->bytes += bytes;
+    uintptr_t obj = start + (uintptr_t)idx * bytes;
+    if (MO_LIKELY(kind == MO_KIND_SCAN && !g.heap_ends)) {
+        lane_scan(l, obj, bytes, level);
+        return;
+    }
+    if (kind == MO_KIND_NOSCAN) return;
+    const mo_type_info *type = kind == MO_KIND_TYPED ? mo_type_at(info >> MO_INFO_TYPE_SHIFT) : NULL;
+    if (type && type->has_bitmap) {
+        lane_room(l, 64);
+        for (uint64_t bits = type->bitmap; bits; bits &= bits - 1) {
+            uintptr_t w = ((const uintptr_t *)obj)[mo_ctz64(bits)];
+            if (w - l->base < l->used) lane_push(l, w);
+        }
+        return;
+    }
+    lane_leave(l);
+    if (type) scan_typed(m, obj, &mo_map.spans[first]);
+    else scan_ambiguous(m, obj, obj + bytes);
+    lane_enter(l);
 }
 
 static bool take_root(root_range *out) {
@@ -274,30 +353,49 @@ MO_INLINE void prefetch(uintptr_t candidate) {
     __builtin_prefetch((const void *)candidate, 0);
 }
 
-MO_INLINE void drain(mo_marker *m, bool parallel) {
+MO_INLINE void drain(mo_marker *m, bool parallel, mo_cpu_level level) {
     uintptr_t fifo[FIFO_LEN];
-    uint32_t head = 0, tail = 0;
+    uint32_t head = 0, tail = 0, since_share = 0;
+    lane l = {.m = m, .base = mo_map.base, .used = mo_map.used_bytes};
+    lane_enter(&l);
     for (;;) {
-        if (MO_LIKELY(m->buf->num > 0)) {
-            uintptr_t candidate = m->buf->item[--m->buf->num];
+        if (MO_LIKELY(l.num > 0)) {
+            uintptr_t candidate = l.item[--l.num];
             prefetch(candidate);
             fifo[tail++ % FIFO_LEN] = candidate;
             if (tail - head < FIFO_LEN) continue;
         } else if (head == tail) {
+            lane_leave(&l);
             if (!find_work(m)) return;
+            lane_enter(&l);
             continue;
         }
-        process(m, fifo[head++ % FIFO_LEN], parallel);
-        if (parallel && ++m->since_share >= SHARE_EVERY) {
-            m->since_share = 0;
-            if (m->buf->num >= SHARE_MIN && mo_load_rlx(&g.idle) > 0 && !mo_workbuf_has_full(&g.pool)) /* a hint */
+        process(&l, fifo[head++ % FIFO_LEN], parallel, level);
+        if (parallel && ++since_share >= SHARE_EVERY) {
+            since_share = 0;
+            if (l.num >= SHARE_MIN && mo_load_rlx(&g.idle) > 0 && !mo_workbuf_has_full(&g.pool)) { /* a hint */
+                lane_leave(&l);
                 share_half(m);
+                lane_enter(&l);
+            }
         }
     }
 }
 
-static MO_NOINLINE void drain_alone(mo_marker *m) { drain(m, false); }
-static MO_NOINLINE void drain_shared(mo_marker *m) { drain(m, true); }
+static MO_NOINLINE void drain_alone_base(mo_marker *m) { drain(m, false, MO_CPU_BASE); }
+static MO_NOINLINE void drain_shared_base(mo_marker *m) { drain(m, true, MO_CPU_BASE); }
+static MO_NOINLINE void drain_alone_avx512(mo_marker *m) { drain(m, false, MO_CPU_AVX512); }
+static MO_NOINLINE void drain_shared_avx512(mo_marker *m) { drain(m, true, MO_CPU_AVX512); }
+
+static void drain_alone(mo_marker *m) {
+    if (g.level == MO_CPU_AVX512) drain_alone_avx512(m);
+    else drain_alone_base(m);
+}
+
+static void drain_shared(mo_marker *m) {
+    if (g.level == MO_CPU_AVX512) drain_shared_avx512(m);
+    else drain_shared_base(m);
+}
 
 static void work(mo_marker *m) {
     if (g.num_workers > 1) drain_shared(m);
@@ -381,28 +479,30 @@ void mo_mark_add_root(uintptr_t lo, uintptr_t hi) {
     }
 }
 
-/* Uncollectable objects are roots. Their spans are in the lists of their centrals or owned by
- * caches: the page table has both. */
+static void scan_manual_span(mo_span *s, void *arg) {
+    mo_marker *m = arg;
+    const uint64_t *alloc = mo_span_alloc_bits(s);
+    for (uint32_t w = 0; w < mo_span_words(s); w++) {
+        for (uint64_t bits = alloc[w]; bits; bits &= bits - 1) {
+            uintptr_t obj = mo_span_start(s) + (uintptr_t)(w * 64 + mo_ctz64(bits)) * s->elem_bytes;
+            m->bytes += s->elem_bytes;
+            scan_ambiguous(m, obj, obj + s->elem_bytes);
+        }
+    }
+}
+
+/* Uncollectable objects are roots. Their spans are in the lists of their centrals, or owned by
+ * caches; claimed slots of those are scanned too, which keeps at most what they held before. */
 static void scan_manual(mo_marker *m) {
-    uint32_t num_pages = mo_the_heap.pages.num_pages;
-    for (uint32_t page = 1; page < num_pages;) {
-        uint32_t info = mo_map.info[page];
-        if (info == 0) {
-            page++;
-            continue;
+    for (unsigned sc = 0; sc < MO_NUM_SIZE_CLASSES; sc++) {
+        mo_central *c = mo_central_of(MO_KIND_MANUAL, sc);
+        if (c->is_used) mo_central_each_span(c, scan_manual_span, m);
+    }
+    for (mo_thread *t = mo_the_world.threads; t; t = t->next) {
+        for (unsigned sc = 1; sc < MO_NUM_SIZE_CLASSES; sc++) {
+            mo_span *s = mo_cache_slot_of(&t->cache, MO_KIND_MANUAL, sc)->span;
+            if (s) scan_manual_span(s, m);
         }
-        const mo_span *s = &mo_map.spans[page];
-        if (mo_info_kind(info) == MO_KIND_MANUAL) {
-            const uint64_t *alloc = mo_span_alloc_bits(s);
-            for (uint32_t w = 0; w < mo_span_words(s); w++) {
-                for (uint64_t bits = alloc[w]; bits; bits &= bits - 1) {
-                    uintptr_t obj = mo_span_start(s) + (uintptr_t)(w * 64 + mo_ctz64(bits)) * s->elem_bytes;
-                    m->bytes += s->elem_bytes;
-                    scan_ambiguous(m, obj, obj + s->elem_bytes);
-                }
-            }
-        }
-        page += s->num_pages;
     }
 }
 
@@ -495,6 +595,7 @@ void mo_mark_root_at(size_t i, uintptr_t *lo, uintptr_t *hi) {
 void mo_mark_set_heap_ends(bool on) { g.heap_ends = on; }
 
 int mo_mark_init(void) {
+    g.level = mo_cpu_detect();
     g.marker[0] = make_marker();
     if (!g.marker[0]) return -ENOMEM;
     int r = mo_workbuf_pool_init(&g.pool);

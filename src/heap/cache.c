@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-enum { CLEAR_SPAN_MAX = 1024, PUBLISH_BYTES = 1 << 20 };
+enum { CLEAR_SPAN_MAX = 1024, PUBLISH_BYTES = 1 << 20, LIVE_BATCH_BYTES = 64 << 10 };
 
 static uint32_t bump_idx(const mo_cache_slot *slot) {
     /* bump == end of the span is legal here, so no reciprocal: it is exact below the end only */
@@ -119,16 +119,13 @@ void mo_cache_publish_live(mo_cache *c) {
 }
 
 bool mo_cache_refill(mo_cache *c, mo_cache_slot *slot, mo_central *central) {
-    if (slot->span) {
-        if (claim_word(c, slot)) return true;
-        mo_span *old = slot->span;
-        slot->span = NULL;
-        mo_central_release(old);
-    }
-    mo_cache_publish_live(c);
+    if (slot->span && claim_word(c, slot)) return true;
+    if (c->live_delta > (int64_t)LIVE_BATCH_BYTES) mo_cache_publish_live(c);
     for (;;) {
         bool is_whole;
-        mo_span *s = mo_central_take(central, c, &is_whole);
+        mo_span *old = slot->span;
+        slot->span = NULL;
+        mo_span *s = mo_central_take(central, c, old, &is_whole);
         if (!s) {
             slot->bump = slot->lim = 0;
             slot->mask = 0;
@@ -151,9 +148,7 @@ bool mo_cache_refill(mo_cache *c, mo_cache_slot *slot, mo_central *central) {
         if (is_whole) clear_bits(s);
         bool ok = claim_word(c, slot);
         c->transit = NULL;
-        if (ok) return true;
-        slot->span = NULL; /* its last free slots cannot vanish, but a full span does no harm */
-        mo_central_release(s);
+        if (ok) return true; /* else its last free slots were claimed: it goes back as full */
     }
 }
 
@@ -233,7 +228,7 @@ static void sweep_slot(mo_cache_slot *slot) {
     if (!slot->span || slot->span->kind == MO_KIND_MANUAL) return;
     uint64_t claimed[MO_BITS_PAGE_WORDS];
     cache_claimed(slot, claimed);
-    if (mo_span_sweep(slot->span, claimed) < slot->span->nelems) slot->rescan = true;
+    if (mo_span_sweep(slot->span, claimed, NULL) < slot->span->nelems) slot->rescan = true;
 }
 
 void mo_cache_sweep(mo_cache *c) {

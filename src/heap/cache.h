@@ -32,9 +32,10 @@ typedef struct mo_cache {
     mo_cache_slot *typed;                       /* by type id; NULL until used */
     uint32_t num_typed;
     uint64_t claimed_objects, claimed_bytes; /* ever; includes claimed slots not handed out */
-    uint64_t freed_objects, freed_bytes;     /* by mound_free, ever */
+    uint64_t freed_objects, freed_bytes;     /* by mound_free or swept by this thread, ever */
     int64_t live_delta;                      /* claimed, not yet added to heap.live_bytes */
     mo_span *transit;                        /* taken from a central, not yet in its slot */
+    uint8_t shard;                           /* const: where its spans go back to */
 } mo_cache;
 
 MO_INLINE mo_cache_slot *mo_cache_slot_of(mo_cache *c, mo_kind kind, unsigned size_class) {

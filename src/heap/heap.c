@@ -172,7 +172,7 @@ void mo_span_init(mo_span *s, struct mo_central *central, mo_kind kind, unsigned
     s->kind = (uint8_t)kind;
     s->size_class = (uint8_t)size_class;
     s->elem_bytes = elem_bytes;
-    s->nelems = nelems;
+    s->nelems = (uint16_t)nelems;
     s->type = type;
     s->sweepgen = mo_load_rlx(&mo_the_heap.sweepgen); /* changes only while all are stopped */
     uint32_t first = mo_span_page(s);

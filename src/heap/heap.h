@@ -14,13 +14,16 @@ enum {
 typedef struct mo_heap {
     mo_lock lock; /* pages */
     mo_page_alloc pages;
+    uint64_t inuse_pages;  /* in spans; heap lock */
     size_t reserved_bytes; /* const after start */
     size_t table_bytes;    /* const: reserved for side tables */
     uint64_t committed_table_bytes;
-    uint32_t sweepgen;    /* counts collections; a span with an older one is unswept */
-    int64_t live_bytes;   /* claimed since the last mark + marked then; may run ahead by a batch */
-    uint64_t inuse_pages; /* in spans */
-    uint64_t swept_objects, swept_bytes; /* freed by sweeps, ever */
+    uint32_t sweepgen; /* counts collections; a span with an older one is unswept */
+    uint64_t swept_objects, swept_bytes; /* freed by sweeps outside of caches, ever */
+    /* Claimed since the last mark + marked then. Caches add to it in batches, from all threads:
+     * a line of its own. */
+    int64_t live_bytes MO_ALIGNED(64);
+    char pad[56];
 } mo_heap;
 
 extern mo_heap mo_the_heap;

@@ -50,24 +50,27 @@ struct mo_central;
 struct mo_type_info;
 
 typedef struct mo_span {
-    uint32_t next, prev;             /* in a list of the central, page numbers; its lock */
+    uint32_t next, prev;             /* in a list of the shard, page numbers; its lock */
     uint32_t num_pages;              /* const while in use */
-    uint32_t nelems;                 /* const */
+    uint16_t nelems;                 /* const; at most 512 */
+    uint8_t shard;                   /* of the central: whose lists and lock; changes while locked or owned */
+    bool needs_zero;                 /* slots may hold old bytes; owner */
     size_t elem_bytes;               /* const */
     struct mo_central *central;      /* const */
     const struct mo_type_info *type; /* const; kind TYPED only */
     void *specials;                  /* the collector's; special lock */
-    struct mo_cache *owner;          /* CACHED: whose; central lock to change */
+    struct mo_cache *owner;          /* CACHED: whose; shard lock to change */
     uint32_t sweepgen;               /* of the last sweep; see mo_heap.sweepgen */
-    uint8_t state;                   /* mo_span_state; central lock */
+    uint8_t state;                   /* mo_span_state; shard lock */
     uint8_t kind;                    /* const */
     uint8_t size_class;              /* const */
-    bool needs_zero;                 /* slots may hold old bytes; owner */
+    uint8_t unused;
 } mo_span;
 
 _Static_assert(sizeof(mo_span) == 64, "a span record is one cache line");
 
 enum {
+    MO_SHARDS = 8,
     MO_BITS_PAGE_WORDS = MO_PAGE_BYTES / 16 / 64, /* words of alloc[] and mark[] per page */
     MO_INFO_KIND_SHIFT = 8,
     MO_INFO_BACK_SHIFT = 11,

@@ -15,6 +15,8 @@
  *       the collector changed.
  * Each thread is counted once per stop, by whoever exchanges its stop_seq: a late second signal
  * changes nothing, nor do owner and collector that count a blocked thread at the same time.
+ * `stopping` is the stop's number: a thread that saw the last stop in it and goes on only in the
+ * next one must not be counted for that one before `pending` is set.
  *
  * Floor   sched.
  * Locks   the registry lock from the stop to the start, so no thread comes or goes.
@@ -23,35 +25,41 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 
 #include "sched/registry.h"
 #include "sched/thread.h"
 
-enum { SLOW_NS = 10000000, SPINS = 2000, CLEAR_BYTES = 8192 };
+enum { SLOW_NS = 10000000, SPINS = 2000, SHORT_SPINS = 2000, CLEAR_BYTES = 8192 };
 
 static MO_GLOBAL struct sigaction previous_action;
 
-/* Whoever changes stop_seq counts: the owner, or the collector for a thread that is blocked. */
-static void acknowledge(mo_thread *t) {
+/* Whoever changes stop_seq counts: the owner, or the collector for a thread that is blocked.
+ * stop is what the caller saw in stopping: it may be over by now and t counted in a later one. */
+static void acknowledge(mo_thread *t, uint32_t stop) {
     mo_world *w = &mo_the_world;
-    uint32_t seq = mo_load_rlx(&w->seq); /* stable while stopping is seen set */
-    if (mo_xchg_acqrel(&t->stop_seq, seq) == seq) return; /* [K] once per stop */
+    uint32_t last = mo_load_rlx(&t->stop_seq); /* the exchange decides */
+    do
+        if ((int32_t)(stop - last) <= 0) return;
+    while (!mo_cas_acqrel(&t->stop_seq, &last, stop)); /* [K] once per stop */
     if (mo_sub_acqrel(&w->pending, 1) == 0) mo_futex_wake(&w->pending, 1); /* [K] */
 }
 
 static void wait_for_start(mo_thread *t) {
     mo_world *w = &mo_the_world;
-    while (mo_load_acq(&w->stopping)) { /* [P] */
-        acknowledge(t); /* a further stop may have begun before we woke */
-        mo_futex_wait(&w->stopping, 1, -1);
+    uint32_t stop;
+    while ((stop = mo_load_acq(&w->stopping)) != 0) { /* [P] */
+        acknowledge(t, stop); /* a further stop may have begun before we woke */
+        mo_futex_wait(&w->stopping, stop, -1);
     }
 }
 
 static void on_stop_signal(int sig, siginfo_t *info, void *context) {
     mo_thread *t = mo_self;
-    if (!mo_load_acq(&mo_the_world.stopping)) { /* [P] */
+    uint32_t stop = mo_load_acq(&mo_the_world.stopping); /* [P] */
+    if (stop == 0) {
         if (previous_action.sa_flags & SA_SIGINFO) previous_action.sa_sigaction(sig, info, context);
         else if (previous_action.sa_handler != SIG_DFL && previous_action.sa_handler != SIG_IGN)
             previous_action.sa_handler(sig);
@@ -60,7 +68,7 @@ static void on_stop_signal(int sig, siginfo_t *info, void *context) {
     if (!mo_is_registered(t)) return;
     int saved = errno;
     if (mo_load_rlx(&t->state) == MO_BLOCKED) { /* own word */
-        acknowledge(t);
+        acknowledge(t, stop);
     } else if (t->in_runtime == 0) {
         t->context = context;
 #if MO_MUTANT_stop_forgets_red_zone
@@ -68,7 +76,6 @@ static void on_stop_signal(int sig, siginfo_t *info, void *context) {
 #else
         t->sp = mo_cpu_context_sp(context) - MO_RED_ZONE_BYTES;
 #endif
-        acknowledge(t);
         wait_for_start(t);
         t->context = NULL;
     }
@@ -77,7 +84,6 @@ static void on_stop_signal(int sig, siginfo_t *info, void *context) {
 
 static void park_published(mo_thread *t, void *arg) {
     (void)arg;
-    acknowledge(t);
     wait_for_start(t);
 }
 
@@ -107,7 +113,8 @@ MO_NOINLINE void mo_thread_block_begin(mo_thread *t) {
     mo_store_seq(&t->state, MO_BLOCKED); /* [B] */
     /* The signal of a stop that is running may have come while we were in the runtime: then the
      * handler left it to us, and the collector did not see us blocked. */
-    if (MO_UNLIKELY(mo_load_seq(&mo_the_world.stopping))) acknowledge(t); /* [B] */
+    uint32_t stop = mo_load_seq(&mo_the_world.stopping); /* [B] */
+    if (MO_UNLIKELY(stop != 0)) acknowledge(t, stop);
 }
 
 void mo_thread_block_end(mo_thread *t) {
@@ -138,10 +145,22 @@ static void check_handler(void) {
 static void ask(mo_thread *t) {
     mo_world *w = &mo_the_world;
     if (mo_load_seq(&t->state) == MO_BLOCKED) { /* [D] pairs with [B] */
-        acknowledge(t);
+        acknowledge(t, w->seq);
     } else if (mo_sys_tgkill(t->tid, w->signal) == -ESRCH) {
-        acknowledge(t);
+        acknowledge(t, w->seq);
         mo_thread_reap_locked(t); /* it ended without leaving: after the last round of destructors */
+    }
+}
+
+/* A thread that registered again in libc's very last destructor ends without leaving; if it had
+ * blocked all signals for that when ours came, nobody answers. */
+static void reap_gone_threads(void) {
+    mo_world *w = &mo_the_world;
+    for (mo_thread *t = w->threads, *next; t; t = next) {
+        next = t->next;
+        if (mo_load_acq(&t->stop_seq) == w->seq || mo_sys_tgkill(t->tid, 0) != -ESRCH) continue; /* [W] */
+        acknowledge(t, w->seq);
+        mo_thread_reap_locked(t);
     }
 }
 
@@ -153,15 +172,17 @@ static void name_slow_threads(uint64_t since) {
                      (unsigned long long)((mo_clock_ns() - since) / 1000000), w->signal);
 }
 
-void mo_world_stop(mo_thread *self) {
+void mo_world_stop(mo_thread *self, bool is_short) {
     mo_world *w = &mo_the_world;
     mo_lock_acquire_blocking(self, &w->registry);
+    w->is_short = is_short && w->num_threads <= w->num_cpus;
+    w->cpu = sched_getcpu();
     check_handler();
     uint64_t since = mo_clock_ns();
-    mo_store_rlx(&w->seq, w->seq + 1); /* published by the store of stopping */
-    mo_store_rlx(&w->pending, w->num_threads); /* likewise; we count ourselves when all are asked */
+    w->seq += w->seq == UINT32_MAX ? 2 : 1;
+    mo_store_rlx(&w->pending, w->num_threads); /* published by the store of stopping; we count ourselves when all are asked */
     mo_store_rlx(&self->stop_seq, w->seq);     /* own word */
-    mo_store_seq(&w->stopping, 1);             /* [D] */
+    mo_store_seq(&w->stopping, w->seq);        /* [D] */
 #if !MO_MUTANT_stop_skips_one
     for (mo_thread *t = w->threads, *next; t; t = next) {
 #else
@@ -178,8 +199,9 @@ void mo_world_stop(mo_thread *self) {
     uint32_t left;
     while ((left = mo_load_acq(&w->pending)) != 0) { /* [W] */
         mo_futex_wait(&w->pending, left, SLOW_NS);
-        if (w->trace_slow && mo_clock_ns() - since > SLOW_NS && mo_load_acq(&w->pending) != 0) /* [W] */
-            name_slow_threads(since);
+        if (mo_clock_ns() - since <= SLOW_NS || mo_load_acq(&w->pending) == 0) continue; /* [W] */
+        reap_gone_threads();
+        if (w->trace_slow) name_slow_threads(since);
     }
 }
 
@@ -205,5 +227,6 @@ int mo_threads_init(int sig) {
     sigemptyset(&action.sa_mask);
     if (sigaction(sig, &action, &previous_action) != 0) return -EINVAL;
     w->signal = sig;
+    w->num_cpus = mo_cpu_count();
     return 0;
 }

@@ -29,6 +29,7 @@ __thread mo_thread *mo_self __attribute__((tls_model("initial-exec"))) = &mo_nob
 static MO_GLOBAL mo_thread *free_records;
 static MO_GLOBAL pthread_key_t end_key;
 static MO_GLOBAL bool has_end_key;
+static MO_GLOBAL uint32_t next_shard; /* registry lock */
 
 /* value: which round of destructors this is, counted from 1. */
 static void on_thread_end(void *value) {
@@ -84,6 +85,7 @@ mo_thread *mo_thread_register(void) {
     t->thread_pointer = found.thread_pointer;
     t->stack_lo = found.stack_lo;
     t->stack_hi = found.stack_hi;
+    t->cache.shard = (uint8_t)(next_shard++ % MO_SHARDS);
     t->next = w->threads;
     if (t->next) t->next->prev = t;
     w->threads = t;

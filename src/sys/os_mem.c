@@ -66,9 +66,9 @@ void *mo_os_map(size_t bytes, const char *name) {
     void *lo = injected()
                    ? MAP_FAILED
                    : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (lo != MAP_FAILED) name_range(lo, bytes, name);
     errno = saved;
     if (lo == MAP_FAILED) return NULL;
-    name_range(lo, bytes, name);
     mo_add_rlx(&mapped_bytes, bytes); /* statistics */
     return lo;
 }
