@@ -91,10 +91,10 @@ static uint32_t choose_workers(void) {
 }
 
 /* Stops the world with an up-to-date list of loaded objects. */
-static void stop_with_roots(mo_thread *t, bool is_short) {
+static void stop_with_roots(mo_thread *t) {
     for (int i = 0;; i++) {
         if (!mo_roots_list_objects()) mo_fatal("memory exhausted while listing loaded objects; raise the limit");
-        mo_world_stop(t, is_short);
+        mo_world_stop(t);
         if (mo_roots_still_current() || i >= LOADER_TRIES) return;
         mo_world_start(); /* the loader is at work in a thread that must run on */
         static uint32_t never;
@@ -169,7 +169,7 @@ static void run_cycle(mo_thread *t, void *arg) {
     int64_t live = mo_load_rlx(&mo_the_heap.live_bytes); /* for the trace */
     c->live_before = live > 0 ? (uint64_t)live : 0;
     c->stop_ns = mo_clock_ns();
-    stop_with_roots(t, c->workers == 1);
+    stop_with_roots(t);
     c->stopped_ns = mo_clock_ns();
     run_stopped(t, c);
     c->end_ns = mo_clock_ns();

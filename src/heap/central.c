@@ -290,7 +290,8 @@ mo_span *mo_central_take(mo_central *c, mo_cache *owner, mo_span *old, bool *is_
             uint32_t num_live = mo_span_sweep(s, NULL, owner);
             *is_whole = num_live == 0;
             if (num_live < s->nelems) return s;
-            old = s;
+            if (i == 0) old = s;
+            else mo_central_release(s); /* own made it one of our shard's; sh is another */
         }
     }
     mo_span *s = fresh_span(c);

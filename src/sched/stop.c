@@ -25,14 +25,13 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
 
 #include "sched/registry.h"
 #include "sched/thread.h"
 
-enum { SLOW_NS = 10000000, SPINS = 2000, SHORT_SPINS = 2000, CLEAR_BYTES = 8192 };
+enum { SLOW_NS = 10000000, SPINS = 2000, CLEAR_BYTES = 8192 };
 
 static MO_GLOBAL struct sigaction previous_action;
 
@@ -172,11 +171,9 @@ static void name_slow_threads(uint64_t since) {
                      (unsigned long long)((mo_clock_ns() - since) / 1000000), w->signal);
 }
 
-void mo_world_stop(mo_thread *self, bool is_short) {
+void mo_world_stop(mo_thread *self) {
     mo_world *w = &mo_the_world;
     mo_lock_acquire_blocking(self, &w->registry);
-    w->is_short = is_short && w->num_threads <= w->num_cpus;
-    w->cpu = sched_getcpu();
     check_handler();
     uint64_t since = mo_clock_ns();
     w->seq += w->seq == UINT32_MAX ? 2 : 1;
@@ -227,6 +224,5 @@ int mo_threads_init(int sig) {
     sigemptyset(&action.sa_mask);
     if (sigaction(sig, &action, &previous_action) != 0) return -EINVAL;
     w->signal = sig;
-    w->num_cpus = mo_cpu_count();
     return 0;
 }

@@ -85,6 +85,7 @@ mo_thread *mo_thread_register(void) {
     t->thread_pointer = found.thread_pointer;
     t->stack_lo = found.stack_lo;
     t->stack_hi = found.stack_hi;
+    t->stop_seq = w->seq;
     t->cache.shard = (uint8_t)(next_shard++ % MO_SHARDS);
     t->next = w->threads;
     if (t->next) t->next->prev = t;

@@ -47,9 +47,6 @@ typedef struct mo_world {
     uint32_t stopping;      /* the stop's number from before the first signal until all may run; else 0 */
     uint32_t seq;           /* number of the last stop; registry lock */
     uint32_t pending;       /* threads not yet counted as stopped, the collector among them */
-    bool is_short;          /* threads spin for a while instead of sleeping; registry lock */
-    int cpu;                /* the collector's during a stop */
-    uint32_t num_cpus;      /* const after start */
     int signal;             /* const after start */
     bool trace_slow;        /* name threads that do not answer in 10 ms */
     uint64_t gone_objects, gone_bytes; /* allocated by threads that ended; registry lock */
@@ -94,8 +91,8 @@ void mo_thread_block_end(mo_thread *t);
 void mo_lock_acquire_blocking(mo_thread *t, mo_lock *l);
 
 /* Stops all registered threads but self. self holds the GC lock; returns with the registry lock
- * held. is_short: the stop will take microseconds, on no other processor than the caller's. */
-void mo_world_stop(mo_thread *self, bool is_short);
+ * held. */
+void mo_world_stop(mo_thread *self);
 void mo_world_start(void);
 
 /* Runs fn with the caller's callee-saved registers and stack pointer published in t, so that
