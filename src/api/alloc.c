@@ -81,7 +81,9 @@ void mound_free(void *obj) {
     mo_thread *t = mo_start_current();
     mo_slot sl;
     if (MO_UNLIKELY(!mo_find((uintptr_t)obj, &sl)))
-        mo_fatal("mound_free(%p): not from mound; pass it to the free function of its own allocator", obj);
+        mo_fatal(mo_in_heap((uintptr_t)obj)
+                     ? "mound_free(%p): the object was already freed, or never allocated; look for a second free of it"
+                     : "mound_free(%p): not from mound; pass it to the free function of its own allocator", obj);
     if (MO_UNLIKELY(sl.base != (uintptr_t)obj))
         mo_fatal("mound_free(%p): points %zu bytes into the object at %p; pass the object's first byte", obj,
                  (size_t)((uintptr_t)obj - sl.base), (void *)sl.base);

@@ -22,6 +22,7 @@
 #define mo_sub_seq(p, v) __atomic_sub_fetch((p), (v), __ATOMIC_SEQ_CST)
 #define mo_fetch_or_rlx(p, v) __atomic_fetch_or((p), (v), __ATOMIC_RELAXED)
 #define mo_fetch_and_rlx(p, v) __atomic_fetch_and((p), (v), __ATOMIC_RELAXED)
+#define mo_fetch_and_rel(p, v) __atomic_fetch_and((p), (v), __ATOMIC_RELEASE)
 #define mo_xchg_acq(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQUIRE)
 #define mo_xchg_acqrel(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
 #define mo_xchg_rel(p, v) __atomic_exchange_n((p), (v), __ATOMIC_RELEASE)

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { LINE_BYTES = 512 };
@@ -22,7 +23,7 @@ static void (*fatal_handler)(const char *message);
 static void write_all(const char *text, size_t len) {
     int saved = errno;
     while (len > 0) {
-        ssize_t n = write(2, text, len);
+        ssize_t n = syscall(SYS_write, 2, text, len); /* no cancellation point */
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) break;
         text += n;
@@ -50,7 +51,7 @@ void mo_throw_at(const char *file, int line, const char *text) {
 void mo_fatal_set_handler(void (*handler)(const char *message)) { fatal_handler = handler; }
 
 void mo_fatal(const char *format, ...) {
-    char line[LINE_BYTES];
+    char line[LINE_BYTES - 1]; /* mo_print adds the newline */
     va_list args;
     va_start(args, format);
     int n = snprintf(line, sizeof line, "mound: ");

@@ -9,19 +9,26 @@
  *   candidate -> find its slot -> mark bit set already? done : set it -> scan the object
  *
  * Free and claimed slots have their mark bit set from the start (heap/span.h), so the one bit
- * also answers "is it allocated". Objects above OBLET_BYTES are cut into pieces that other
- * workers can take; a candidate with bit 0 set is the start of such a piece. Full buffers go to
- * a shared list; a worker that has much shares half when somebody is idle.
+ * also answers "is it allocated". Objects above OBLET_BYTES are cut into pieces that any worker
+ * can take; a candidate with bit 0 set is the start of such a piece.
  *
- * Ending: a worker without work counts itself idle and looks again; when all are idle and the
- * list is empty, nobody can create work. A worker that sees this early leaves while another
- * still works; that one does the rest itself, so nothing is lost.
+ * Candidates leave the FIFO in batches, and those whose mark bits stand in one word are marked
+ * by one exchange: with several workers an atomic exchange per object costs as much as all the
+ * rest of marking it, and neighbours in memory tend to be found together. (Giving each worker
+ * its own part of the heap, with plain stores and messages between workers, was as fast on an
+ * idle machine and up to thirty times slower on a busy one, where a worker that is not running
+ * cannot be helped; see docs/design/gc.md.)
+ *
+ * Full buffers go to a shared list; a worker that has more than a few candidates shares half
+ * when somebody is idle. Ending: a worker without work counts itself idle and looks again; when
+ * all are idle and the list is empty, nobody can create work. A worker that sees this early
+ * leaves while another still works; that one does the rest itself, so nothing is lost.
  *
  * If no buffer can be had (memory exhausted), candidates are dropped and `overflow` is set; then
  * every marked object is scanned again until no candidate was dropped. Slow, never wrong.
  *
  * Floor   gc. World stopped.
- * Holds   M1  an object whose mark bit this cycle set is scanned once by the worker that set it
+ * Holds   M1  an object whose mark bit this cycle set is scanned once, by the worker that set it
  *         M2  no worker is idle while it holds a candidate
  */
 #include "gc/mark.h"
@@ -38,12 +45,14 @@
 
 enum {
     FIFO_LEN = MO_VARIETY >= 2 ? 4 : 16, /* power of two */
+    BATCH_LEN = FIFO_LEN / 2,
     OBLET_BYTES = MO_VARIETY >= 2 ? 1024 : 128 << 10,
     ROOT_CHUNK_BYTES = 256 << 10,
     SHARE_MIN = 4,   /* candidates worth sharing: the oldest of a tree are its largest parts */
     DENSE_WORDS = 4, /* of 8: from here on marked targets are filtered out at once */
     SHARE_EVERY = 64,                     /* objects between looks at who is idle */
-    MAX_HELPERS = 63,
+    MAX_WORKERS = 64,
+    SCAN_AHEAD_WORDS = 64,
 };
 
 #define MO_NO_SANITIZE __attribute__((no_sanitize("address", "thread", "undefined")))
@@ -51,6 +60,7 @@ enum {
 typedef struct mo_marker {
     mo_workbuf *buf;
     uint64_t bytes, objects;
+    uint32_t id; /* 0 .. num_workers - 1 */
     mo_workbuf first; /* so that a worker can work even if memory is exhausted */
 } mo_marker;
 
@@ -68,7 +78,7 @@ static MO_GLOBAL struct {
     mo_cpu_level level;
     /* helpers: [H] go is stored with release, [J] loaded with acquire; done likewise [D]/[E] */
     uint32_t num_helpers, go, done, wanted;
-    mo_marker *marker[MAX_HELPERS + 1];
+    mo_marker *marker[MAX_WORKERS];
     uint64_t helper_cpu_ns;
 } g;
 
@@ -227,7 +237,10 @@ MO_INLINE MO_NO_SANITIZE void lane_scan8(lane *l, const uintptr_t *p, mo_cpu_lev
 /* Words of [lo, lo + bytes); bytes a multiple of 16. */
 MO_INLINE MO_NO_SANITIZE void lane_scan(lane *l, uintptr_t lo, size_t bytes, mo_cpu_level level) {
     const uintptr_t *p = (const uintptr_t *)lo, *end = (const uintptr_t *)(lo + bytes);
-    for (; end - p >= 8; p += 8) lane_scan8(l, p, level);
+    for (; end - p >= 8; p += 8) {
+        __builtin_prefetch(p + SCAN_AHEAD_WORDS);
+        lane_scan8(l, p, level);
+    }
     if (p == end) return;
     lane_room(l, 8);
     for (; p < end; p++) {
@@ -242,38 +255,10 @@ static MO_NOINLINE void process_large(mo_marker *m, uint32_t first, mo_kind kind
     if (kind != MO_KIND_NOSCAN) scan_large(m, mo_page_addr(first), s);
 }
 
-/* Marks what candidate lies in, and scans it if it was not marked. */
-MO_INLINE void process(lane *l, uintptr_t candidate, bool parallel, mo_cpu_level level) {
+/* Scans an object that was just marked. */
+MO_INLINE void scan_object(lane *l, uint32_t first, uint32_t info, uintptr_t obj, mo_cpu_level level) {
     mo_marker *m = l->m;
-    if (MO_UNLIKELY(candidate & 1)) {
-        lane_leave(l);
-        scan_oblet(m, candidate & ~(uintptr_t)1);
-        lane_enter(l);
-        return;
-    }
-    uint32_t page = (uint32_t)((candidate - l->base) >> MO_PAGE_SHIFT);
-    uint32_t info = mo_map.info[page];
-    if (MO_UNLIKELY(info == 0)) return;
-    uint32_t first = mo_info_first_page(page, info);
     const mo_size_class *sc = &mo_size_classes[info & 0xff];
-    uintptr_t start = l->base + ((uintptr_t)first << MO_PAGE_SHIFT);
-    uint32_t idx = (uint32_t)(((candidate - start) * (uint64_t)sc->magic) >> 32);
-#if MO_MUTANT_mark_no_interior
-    if (start + (uintptr_t)idx * sc->bytes != candidate) return;
-#endif
-    if (MO_UNLIKELY(idx >= sc->nelems)) return;
-    uint64_t *word = &mo_map.mark[(size_t)first * MO_BITS_PAGE_WORDS + idx / 64];
-    uint64_t bit = (uint64_t)1 << (idx % 64);
-    if (mo_load_rlx(word) & bit) return; /* M1: the exchange below decides between two that both see 0 */
-    if (parallel) {
-#if MO_MUTANT_mark_plain_or
-        mo_store_rlx(word, mo_load_rlx(word) | bit);
-#else
-        if (mo_fetch_or_rlx(word, bit) & bit) return; /* M1; the object's bytes were published by the stop */
-#endif
-    } else {
-        *word |= bit;
-    }
     m->objects++;
     mo_kind kind = mo_info_kind(info);
     size_t bytes = sc->bytes;
@@ -284,7 +269,6 @@ MO_INLINE void process(lane *l, uintptr_t candidate, bool parallel, mo_cpu_level
         return;
     }
     m->bytes += bytes;
-    uintptr_t obj = start + (uintptr_t)idx * bytes;
     if (MO_LIKELY(kind == MO_KIND_SCAN && !g.heap_ends)) {
         lane_scan(l, obj, bytes, level);
         return;
@@ -347,22 +331,100 @@ static MO_NOINLINE bool find_work(mo_marker *m) {
     return true;
 }
 
-MO_INLINE void prefetch(uintptr_t candidate) {
-    uint32_t page = (uint32_t)((candidate - mo_map.base) >> MO_PAGE_SHIFT);
-    __builtin_prefetch(&mo_map.mark[(size_t)page * MO_BITS_PAGE_WORDS], 1);
+/* ---------------------------------------------------------------- the loop */
+
+typedef struct fifo_entry {
+    uintptr_t candidate;
+    uint32_t first, info;
+} fifo_entry;
+
+/* Finds the span of candidate and fetches what marking it will touch. false: it lies in none. */
+MO_INLINE bool prefetch(uintptr_t candidate, uintptr_t base, fifo_entry *out) {
+    out->candidate = candidate;
+    if (MO_UNLIKELY(candidate & 1)) return true;
+    uint32_t page = (uint32_t)((candidate - base) >> MO_PAGE_SHIFT);
+    out->info = mo_map.info[page];
+    if (MO_UNLIKELY(out->info == 0)) return false;
+    out->first = mo_info_first_page(page, out->info);
+    __builtin_prefetch(&mo_map.mark[(size_t)out->first * MO_BITS_PAGE_WORDS], 1);
     __builtin_prefetch((const void *)candidate, 0);
+    return true;
+}
+
+typedef struct target {
+    uint64_t *word;
+    uint64_t bit; /* 0: nothing to mark */
+    uintptr_t obj;
+} target;
+
+MO_INLINE target resolve(const fifo_entry *e, uintptr_t base) {
+    const mo_size_class *sc = &mo_size_classes[e->info & 0xff];
+    uintptr_t start = base + ((uintptr_t)e->first << MO_PAGE_SHIFT);
+    uint32_t idx = (uint32_t)(((e->candidate - start) * (uint64_t)sc->magic) >> 32);
+    target t = {&mo_map.mark[(size_t)e->first * MO_BITS_PAGE_WORDS + idx / 64], (uint64_t)1 << (idx % 64),
+                start + (uintptr_t)idx * sc->bytes};
+    if (MO_UNLIKELY(idx >= sc->nelems)) t.bit = 0;
+#if MO_MUTANT_mark_no_interior
+    if (t.obj != e->candidate) t.bit = 0;
+#endif
+    return t;
+}
+
+/* Sets bits in a word of mark bits; returns those that were clear. */
+MO_INLINE uint64_t mark_bits(uint64_t *word, uint64_t bits, bool parallel) {
+    uint64_t was = mo_load_rlx(word); /* M1: the exchange decides between two that both see 0 */
+    bits &= ~was;
+    if (bits == 0) return 0;
+#if MO_MUTANT_mark_plain_or
+    parallel = false;
+#endif
+    if (parallel) return bits & ~mo_fetch_or_rlx(word, bits); /* M1; objects were published by the stop */
+    *word = was | bits;
+    return bits;
+}
+
+/* Marks and scans n entries of the FIFO from head on. */
+MO_INLINE void process(lane *l, const fifo_entry *fifo, uint32_t head, uint32_t n, bool parallel,
+                       mo_cpu_level level) {
+    target t[BATCH_LEN];
+    for (uint32_t i = 0; i < n; i++) {
+        const fifo_entry *e = &fifo[(head + i) % FIFO_LEN];
+        if (MO_UNLIKELY(e->candidate & 1)) {
+            t[i].bit = 0;
+            t[i].word = NULL;
+            lane_leave(l);
+            scan_oblet(l->m, e->candidate & ~(uintptr_t)1);
+            lane_enter(l);
+        } else {
+            t[i] = resolve(e, l->base);
+        }
+    }
+    for (uint32_t i = 0, next; i < n; i = next) {
+        uint64_t bits = t[i].bit;
+        for (next = i + 1; next < n && t[next].word == t[i].word; next++) bits |= t[next].bit;
+        if (bits == 0) continue;
+        bits = mark_bits(t[i].word, bits, parallel);
+        for (uint32_t k = i; bits != 0 && k < next; k++) {
+            if (!(t[k].bit & bits)) continue;
+            bits &= ~t[k].bit; /* two candidates of one object: once */
+            const fifo_entry *e = &fifo[(head + k) % FIFO_LEN];
+            scan_object(l, e->first, e->info, t[k].obj, level);
+        }
+    }
 }
 
 MO_INLINE void drain(mo_marker *m, bool parallel, mo_cpu_level level) {
-    uintptr_t fifo[FIFO_LEN];
+    fifo_entry fifo[FIFO_LEN];
     uint32_t head = 0, tail = 0, since_share = 0;
     lane l = {.m = m, .base = mo_map.base, .used = mo_map.used_bytes};
     lane_enter(&l);
     for (;;) {
         if (MO_LIKELY(l.num > 0)) {
-            uintptr_t candidate = l.item[--l.num];
-            prefetch(candidate);
-            fifo[tail++ % FIFO_LEN] = candidate;
+            if (!prefetch(l.item[--l.num], l.base, &fifo[tail % FIFO_LEN])) continue;
+            tail++;
+#if MO_MUTANT_mark_fifo_loses
+            if (tail % 4096 == 0) tail--;
+#endif
             if (tail - head < FIFO_LEN) continue;
         } else if (head == tail) {
             lane_leave(&l);
@@ -370,8 +432,10 @@ MO_INLINE void drain(mo_marker *m, bool parallel, mo_cpu_level level) {
             lane_enter(&l);
             continue;
         }
-        process(&l, fifo[head++ % FIFO_LEN], parallel, level);
-        if (parallel && ++since_share >= SHARE_EVERY) {
+        uint32_t n = parallel ? (uint32_t)mo_min(tail - head, BATCH_LEN) : 1;
+        process(&l, fifo, head, n, parallel, level);
+        head += n;
+        if (parallel && (since_share += n) >= SHARE_EVERY) {
             since_share = 0;
             if (l.num >= SHARE_MIN && mo_load_rlx(&g.idle) > 0 && !mo_workbuf_has_full(&g.pool)) { /* a hint */
                 lane_leave(&l);
@@ -415,8 +479,7 @@ static void *helper_main(void *arg) {
         uint32_t go;
         while ((go = mo_load_acq(&g.go)) == seen) mo_futex_wait(&g.go, seen, -1); /* [J] pairs with [H] */
         seen = go;
-        uint32_t ticket = mo_sub_acqrel(&g.wanted, 1); /* [J] only as many as this run wants take part */
-        if ((int32_t)ticket < 0) continue;
+        if (m->id > mo_load_rlx(&g.wanted)) continue; /* only as many as this run wants; published by go */
         uint64_t cpu = mo_clock_thread_cpu_ns();
         work(m);
         mo_add_rlx(&g.helper_cpu_ns, mo_clock_thread_cpu_ns() - cpu); /* published by done */
@@ -425,17 +488,19 @@ static void *helper_main(void *arg) {
     return NULL;
 }
 
-static mo_marker *make_marker(void) {
+static mo_marker *make_marker(uint32_t id) {
     mo_marker *m = mo_os_map(sizeof *m, "mound marker");
-    if (m) m->buf = &m->first;
+    if (!m) return NULL;
+    m->buf = &m->first;
+    m->id = id;
     return m;
 }
 
 uint32_t mo_mark_prepare(uint32_t num) {
-    if (num > MAX_HELPERS) num = MAX_HELPERS;
+    if (num > MAX_WORKERS - 1) num = MAX_WORKERS - 1;
     while (g.num_helpers < num) {
         uint32_t i = g.num_helpers + 1;
-        if (!g.marker[i]) g.marker[i] = make_marker();
+        if (!g.marker[i]) g.marker[i] = make_marker(i);
         if (!g.marker[i] || !mo_runtime_thread_start("mound-mark", helper_main, g.marker[i])) break;
         g.num_helpers++;
     }
@@ -596,7 +661,7 @@ void mo_mark_set_heap_ends(bool on) { g.heap_ends = on; }
 
 int mo_mark_init(void) {
     g.level = mo_cpu_detect();
-    g.marker[0] = make_marker();
+    g.marker[0] = make_marker(0);
     if (!g.marker[0]) return -ENOMEM;
     int r = mo_workbuf_pool_init(&g.pool);
     if (r < 0) {

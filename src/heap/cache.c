@@ -79,12 +79,20 @@ static bool claim_word(mo_cache *c, mo_cache_slot *slot) {
         for (uint32_t w = first_word(slot); w < mo_span_words(s);
              w++) {
             uint64_t free_bits =
-                ~mo_load_rlx(&alloc[w]) & mo_span_word_mask(s, w); /* may miss a remote free */
+                ~mo_load_acq(&alloc[w]) & mo_span_word_mask(s, w); /* [E] pairs with [F] in central.c */
             if (free_bits == 0) continue;
             if (MO_UNLIKELY(mo_hooks.one_by_one)) free_bits &= -free_bits;
+#if MO_MUTANT_claim_plain_alloc
+            alloc[w] |= free_bits;
+#else
             mo_fetch_or_rlx(&alloc[w],
                             free_bits); /* remote frees clear other bits of the word meanwhile */
+#endif
+#if MO_MUTANT_claim_plain_mark
+            if (s->kind != MO_KIND_MANUAL) mark[w] &= ~free_bits;
+#else
             if (s->kind != MO_KIND_MANUAL) mo_fetch_and_rlx(&mark[w], ~free_bits); /* likewise */
+#endif
             slot->is_bump = false;
             slot->word = w;
             slot->word_base = mo_span_start(s) + (uintptr_t)w * 64 * slot->bytes;
@@ -159,7 +167,11 @@ static void flush_slot(mo_cache *c, mo_cache_slot *slot) {
     cache_claimed(slot, claimed);
     uint32_t n = 0;
     for (uint32_t w = 0; w < mo_span_words(s); w++) {
+#if MO_MUTANT_flush_plain_alloc
+        mo_span_alloc_bits(s)[w] &= ~claimed[w];
+#else
         mo_fetch_and_rlx(&mo_span_alloc_bits(s)[w], ~claimed[w]); /* remote frees may run */
+#endif
         if (s->kind != MO_KIND_MANUAL)
             mo_fetch_or_rlx(&mo_span_mark_bits(s)[w], claimed[w]); /* likewise */
         n += mo_popcount64(claimed[w]);
@@ -245,6 +257,9 @@ static mo_cache_slot *slot_of_span(mo_cache *c, const mo_span *s) {
 }
 
 static bool is_claimed(const mo_cache_slot *slot, const mo_slot *sl) {
+#if MO_MUTANT_free_forgets_claimed
+    return false;
+#endif
     if (slot->is_bump) return sl->base >= slot->bump && sl->base < slot->lim;
     return sl->idx / 64 == slot->word && (slot->mask >> (sl->idx % 64) & 1);
 }

@@ -78,6 +78,10 @@ static mo_span *list_pop(mo_span_list *l) {
 static void list_join(mo_span_list *to, mo_span_list *from) {
     if (from->first == 0) return;
     if (to->first) {
+#if MO_MUTANT_list_join_drops
+        from->first = from->last = 0;
+        return;
+#endif
         mo_map.spans[to->last].next = from->first;
         mo_map.spans[from->first].prev = to->last;
     } else {
@@ -141,6 +145,9 @@ static uint32_t count_used(const mo_span *s) {
 }
 
 uint32_t mo_span_sweep(mo_span *s, const uint64_t *claimed, mo_cache *owner) {
+#if MO_MUTANT_sweepgen_before_bits
+    mo_store_rel(&s->sweepgen, mo_the_heap.sweepgen); /* [S] too early */
+#endif
     bool has_specials = s->specials != NULL;
     if (MO_UNLIKELY(has_specials)) {
         mo_hooks.specials_lock();
@@ -290,6 +297,10 @@ mo_span *mo_central_take(mo_central *c, mo_cache *owner, mo_span *old, bool *is_
             uint32_t num_live = mo_span_sweep(s, NULL, owner);
             *is_whole = num_live == 0;
             if (num_live < s->nelems) return s;
+#if MO_MUTANT_stolen_to_wrong_shard
+            old = s;
+            continue;
+#endif
             if (i == 0) old = s;
             else mo_central_release(s); /* own made it one of our shard's; sh is another */
         }
@@ -342,6 +353,12 @@ static mo_shard *lock_settled(mo_span *s) {
     for (;;) {
         mo_span_ensure_swept(s);
         mo_shard *sh = lock_span(s);
+#if MO_MUTANT_free_shared_unlocked
+        mo_lock_release(&sh->lock);
+        return sh;
+#elif MO_MUTANT_free_shared_unplaced
+        return sh;
+#endif
         if (s->state != MO_SPAN_SWEEPING) return sh;
         mo_lock_release(&sh->lock); /* swept, but not yet in its list */
         mo_cpu_pause();
@@ -354,13 +371,25 @@ bool mo_central_free_shared(const mo_slot *sl) {
     uint64_t *alloc = &mo_span_alloc_bits(s)[sl->idx / 64],
              *mark = &mo_span_mark_bits(s)[sl->idx / 64];
     mo_shard *sh = lock_settled(s);
-    /* The owner of a cached span claims words meanwhile: exchanges on both sides. */
-    bool was = (mo_fetch_and_rlx(alloc, ~bit) & bit) != 0; /* see above */
-    if (!was) {
+    if (!(mo_load_rlx(alloc) & bit)) { /* others that free in this span want the same lock */
         mo_lock_release(&sh->lock);
         return false;
     }
-    if (s->kind != MO_KIND_MANUAL) mo_fetch_or_rlx(mark, bit); /* see above */
+    /* The owner of a cached span claims words meanwhile: exchanges on both sides, and M before A:
+     * once A is clear the owner may claim the slot, and then clears M. */
+#if MO_MUTANT_free_shared_clears_first
+    mo_fetch_and_rel(alloc, ~bit);                             /* [F] too early */
+    if (s->kind != MO_KIND_MANUAL) mo_fetch_or_rlx(mark, bit); /* too late */
+#elif MO_MUTANT_free_shared_plain_mark
+    if (s->kind != MO_KIND_MANUAL) *mark |= bit;
+    mo_fetch_and_rel(alloc, ~bit); /* [F] as below */
+#elif MO_MUTANT_free_shared_plain_alloc
+    if (s->kind != MO_KIND_MANUAL) mo_fetch_or_rlx(mark, bit); /* as below */
+    *alloc &= ~bit;
+#else
+    if (s->kind != MO_KIND_MANUAL) mo_fetch_or_rlx(mark, bit); /* published by the next */
+    mo_fetch_and_rel(alloc, ~bit);                             /* [F] pairs with [E] in cache.c */
+#endif
     bool is_empty = false;
     if (s->state != MO_SPAN_CACHED) {
         is_empty = count_used(s) == 0;

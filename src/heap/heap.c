@@ -62,7 +62,7 @@ int mo_heap_init(void) {
         if (!heap) continue;
         t.base = (uintptr_t)mo_os_reserve(t.bytes, MO_OS_PAGE_BYTES, "mound tables");
         if (t.base == 0) {
-            mo_os_unmap(heap, sizes[i]);
+            mo_os_unreserve(heap, sizes[i]);
             continue;
         }
         mo_os_no_dump((uintptr_t)heap, sizes[i], true);
@@ -88,8 +88,8 @@ int mo_heap_init(void) {
 }
 
 void mo_heap_fini(void) {
-    mo_os_unmap((void *)mo_map.base, mo_the_heap.reserved_bytes);
-    mo_os_unmap((void *)side.base, side.bytes);
+    mo_os_unreserve((void *)mo_map.base, mo_the_heap.reserved_bytes);
+    mo_os_unreserve((void *)side.base, side.bytes);
     memset(&mo_map, 0, sizeof mo_map);
 }
 
@@ -193,7 +193,11 @@ void mo_heap_put_span(mo_span *s) {
     memset(&mo_map.info[first], 0, (size_t)n * sizeof(uint32_t));
     mo_lock_acquire(&h->lock);
     h->inuse_pages -= n;
-    mo_page_alloc_put(&h->pages, first, n, false);
+    bool is_released = false;
+#if MO_MUTANT_put_says_zero
+    is_released = true;
+#endif
+    mo_page_alloc_put(&h->pages, first, n, is_released);
     mo_lock_release(&h->lock);
 }
 
@@ -219,11 +223,18 @@ size_t mo_heap_scavenge(size_t max_bytes, size_t retain_bytes, bool whole_blocks
             mo_lock_release(&h->lock);
             if (n == 0) break;
             size_t bytes = (size_t)n << MO_PAGE_SHIFT;
+#if MO_MUTANT_scavenge_puts_first
+            mo_lock_acquire(&h->lock);
+            mo_page_alloc_put(&h->pages, page, n, true);
+            mo_lock_release(&h->lock);
+            bool ok = mo_os_release(mo_page_addr(page), bytes);
+#else
             bool ok = mo_os_release(mo_page_addr(page), bytes);
             if (ok) release_tables(page, n);
             mo_lock_acquire(&h->lock);
             mo_page_alloc_put(&h->pages, page, n, ok);
             mo_lock_release(&h->lock);
+#endif
             if (!ok) return done; /* the system refuses; trying on would spin */
             done += bytes;
         }

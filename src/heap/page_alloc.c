@@ -161,7 +161,9 @@ static uint32_t find_in_level(const mo_page_alloc *pa, int level, size_t idx, si
     for (size_t i = idx; i < idx + num; i++) {
         mo_page_sum s = pa->level[level][i];
         uint32_t first = (uint32_t)i * region;
+#if !MO_MUTANT_page_find_no_crossing
         if (run + s.start >= n) return first - run;
+#endif
         if (s.max >= n) {
             if (level == 0) return find_in_bits(pa, first, first + MO_CHUNK_PAGES, n);
             return find_in_level(pa, level - 1, i * MO_SUM_FANOUT, children_of(pa, level, i), n);
@@ -190,7 +192,11 @@ uint32_t mo_page_alloc_take(mo_page_alloc *pa, uint32_t n, uint32_t align, bool 
     uint32_t page = (uint32_t)mo_align_up(found, align);
     bits_write(pa->inuse, page, n, true);
     uint32_t released = bits_write(pa->released, page, n, false);
+#if MO_MUTANT_page_take_says_zero
+    *is_zero = released > 0;
+#else
     *is_zero = released == n;
+#endif
     pa->num_free -= n;
     pa->num_released -= released;
     if (page <= pa->hint) pa->hint = page + n;
@@ -208,7 +214,9 @@ void mo_page_alloc_put(mo_page_alloc *pa, uint32_t page, uint32_t n, bool is_rel
     }
     pa->num_free += n;
     if (page < pa->hint) pa->hint = page;
+#if !MO_MUTANT_page_put_stale_sums
     update_sums(pa, page, n);
+#endif
 }
 
 static bool block_is_free(const mo_page_alloc *pa, uint32_t block) {

@@ -106,9 +106,10 @@ MO_NOINLINE void mo_thread_publish(mo_thread *t, void (*fn)(mo_thread *t, void *
     __asm__ volatile("" : : : "memory"); /* no tail call: our frame bounds what is scanned */
 }
 
-MO_NOINLINE void mo_thread_block_begin(mo_thread *t) {
-    mo_cpu_save_regs(&t->regs);
-    t->sp = mo_cpu_sp();
+void mo_thread_block_published(mo_thread *t) {
+#if MO_MUTANT_block_forgets_registers
+    memset(&t->regs, 0, sizeof t->regs);
+#endif
     mo_store_seq(&t->state, MO_BLOCKED); /* [B] */
     /* The signal of a stop that is running may have come while we were in the runtime: then the
      * handler left it to us, and the collector did not see us blocked. */
@@ -116,20 +117,27 @@ MO_NOINLINE void mo_thread_block_begin(mo_thread *t) {
     if (MO_UNLIKELY(stop != 0)) acknowledge(t, stop);
 }
 
+/* If a stop runs, what block_begin published counts, and may be read at this moment: our caller's
+ * frame is as it was, so we wait without publishing anew. */
 void mo_thread_block_end(mo_thread *t) {
 #if MO_MUTANT_block_end_unseen
     mo_store_rlx(&t->state, MO_RUNNING);
     return;
 #endif
-    mo_store_seq(&t->state, MO_RUNNING);                        /* [B] */
-    if (MO_UNLIKELY(mo_load_seq(&mo_the_world.stopping))) mo_thread_park(t); /* [B] */
+    mo_store_seq(&t->state, MO_RUNNING);                                         /* [B] */
+    if (MO_UNLIKELY(mo_load_seq(&mo_the_world.stopping) != 0)) wait_for_start(t); /* [B] */
 }
 
+/* The collector takes the registry lock inside mo_thread_publish: what that published stays. */
 void mo_lock_acquire_blocking(mo_thread *t, mo_lock *l) {
     if (mo_lock_try(l)) return;
+    mo_cpu_regs regs = t->regs;
+    uintptr_t sp = t->sp;
     mo_thread_block_begin(t);
     mo_lock_acquire(l);
     mo_thread_block_end(t);
+    t->regs = regs;
+    t->sp = sp;
 }
 
 /* The program may have replaced our handler since start: then nobody would ever answer. */

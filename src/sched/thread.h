@@ -85,7 +85,13 @@ MO_INLINE void mo_runtime_leave(mo_thread *t) {
 
 /* Around anything that may wait long: between the two the thread counts as stopped and must
  * not touch the heap. The caller's frame stays; sp and registers are published. */
-void mo_thread_block_begin(mo_thread *t);
+void mo_thread_block_published(mo_thread *t);
+/* Inline: a frame of its own would hold registers of the caller's and be gone when it returns. */
+MO_INLINE void mo_thread_block_begin(mo_thread *t) {
+    mo_cpu_save_regs(&t->regs);
+    t->sp = mo_cpu_sp();
+    mo_thread_block_published(t);
+}
 void mo_thread_block_end(mo_thread *t);
 /* Takes a lock that is held through stops. */
 void mo_lock_acquire_blocking(mo_thread *t, mo_lock *l);

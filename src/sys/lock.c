@@ -14,6 +14,14 @@ void mo_lock_slow(mo_lock *l) {
         mo_cpu_pause();
     }
     /* From here the word says 2 while we hold it too: one superfluous wake at the most. */
+#if MO_MUTANT_lock_forgets_sleepers
+    /* Says "held", not "held and somebody may sleep", after waking. */
+    while (mo_xchg_acq(&l->word, 1) != 0) { /* [L] as below */
+        mo_store_rlx(&l->word, 2);          /* the error: 1 again once it is ours */
+        mo_futex_wait(&l->word, 2, -1);
+    }
+    return;
+#endif
     while (mo_xchg_acq(&l->word, 2) != 0) /* [L] pairs with [U] in lock.h */
         mo_futex_wait(&l->word, 2, -1);
 }

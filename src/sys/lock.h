@@ -60,16 +60,25 @@ MO_INLINE bool mo_lock_try(mo_lock *l) {
 /* Without the rank check: for fork, which takes all of them. */
 MO_INLINE void mo_lock_acquire_unranked(mo_lock *l) {
     uint32_t free_word = 0;
+#if MO_MUTANT_lock_without_exchange
+    if (mo_load_rlx(&l->word) == free_word) mo_store_rlx(&l->word, 1); /* the error */
+    else mo_lock_slow(l);
+#else
     if (MO_UNLIKELY(!mo_cas_acq(&l->word, &free_word, 1))) mo_lock_slow(l); /* [L] pairs with [U] */
+#endif
 }
 
 MO_INLINE void mo_lock_release_unranked(mo_lock *l) {
+#if MO_MUTANT_lock_wakes_nobody
+    mo_xchg_rel(&l->word, 0); /* [U] as below */
+#else
     if (MO_UNLIKELY(mo_xchg_rel(&l->word, 0) == 2)) mo_lock_wake(l); /* [U] pairs with [L] */
+#endif
 }
 
 MO_INLINE void mo_lock_acquire(mo_lock *l) {
+    mo_lock_rank_enter(l); /* before waiting: a deadlock with oneself is reported, not suffered */
     mo_lock_acquire_unranked(l);
-    mo_lock_rank_enter(l);
 }
 
 MO_INLINE void mo_lock_release(mo_lock *l) {

@@ -1,9 +1,15 @@
-/* mapping.c - reads /proc/self/maps with plain system calls. Floor sys. */
+/* mapping.c - reads /proc/thread-self/maps (/proc/self shows nothing once the main thread left) by
+ * bare system calls: libc's open and read are cancellation points. Where it cannot be opened, for
+ * want of a descriptor say, the kernel is asked page by page what is readable. Floor sys. */
 #include "sys/mapping.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#include "base/bits.h"
+#include "sys/os_mem.h"
 
 typedef struct reader {
     int fd;
@@ -13,7 +19,7 @@ typedef struct reader {
 
 static int next_char(reader *r) {
     if (r->pos == r->len) {
-        do r->len = read(r->fd, r->buf, sizeof r->buf);
+        do r->len = syscall(SYS_read, r->fd, r->buf, sizeof r->buf);
         while (r->len < 0 && errno == EINTR);
         r->pos = 0;
         if (r->len <= 0) return -1;
@@ -31,9 +37,24 @@ static int read_hex(reader *r, uintptr_t *out) {
     }
 }
 
+/* The kernel reads a signal set from addr before it finds that the request makes no sense. */
+static bool is_readable(uintptr_t addr) {
+    enum { NO_SUCH_REQUEST = -1, SET_BYTES = 8 };
+    return syscall(SYS_rt_sigprocmask, NO_SUCH_REQUEST, addr, NULL, SET_BYTES) == -1 && errno != EFAULT;
+}
+
+static bool probe(uintptr_t addr, uintptr_t *lo, uintptr_t *hi) {
+    *lo = mo_align_down(addr, MO_OS_PAGE_BYTES);
+    *hi = *lo;
+    while (is_readable(*hi)) *hi += MO_OS_PAGE_BYTES;
+    if (*hi == *lo) return false;
+    while (is_readable(*lo - MO_OS_PAGE_BYTES)) *lo -= MO_OS_PAGE_BYTES;
+    return true;
+}
+
 bool mo_mapping_of(uintptr_t addr, uintptr_t *lo, uintptr_t *hi) {
     int saved = errno;
-    reader r = {.fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC)};
+    reader r = {.fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/thread-self/maps", O_RDONLY | O_CLOEXEC)};
     bool found = false;
     while (r.fd >= 0 && !found) {
         if (read_hex(&r, lo) < 0 || read_hex(&r, hi) < 0) break;
@@ -43,7 +64,8 @@ bool mo_mapping_of(uintptr_t addr, uintptr_t *lo, uintptr_t *hi) {
         while (c >= 0 && c != '\n') c = next_char(&r);
         if (c < 0) break;
     }
-    if (r.fd >= 0) close(r.fd);
+    if (r.fd >= 0) syscall(SYS_close, r.fd);
+    else found = probe(addr, lo, hi);
     errno = saved;
     return found;
 }

@@ -20,6 +20,7 @@
 #endif
 
 static MO_GLOBAL uint64_t fault_at;
+static MO_GLOBAL uint64_t fault_from = UINT64_MAX;
 static MO_GLOBAL uint64_t fault_calls;
 static MO_GLOBAL uint64_t mapped_bytes;
 
@@ -28,11 +29,17 @@ void mo_os_fault_at(uint64_t n) {
     mo_store_rlx(&fault_at, n);    /* likewise */
 }
 
+void mo_os_fault_from(uint64_t n) {
+    mo_os_fault_at(0);
+    mo_store_rlx(&fault_from, n ? n : UINT64_MAX); /* likewise */
+}
+
 uint64_t mo_os_fault_count(void) { return mo_load_rlx(&fault_calls); /* test switch */ }
 
 static bool injected(void) {
     uint64_t calls = mo_add_rlx(&fault_calls, 1);                 /* a counter, orders nothing */
-    if (MO_LIKELY(calls != mo_load_rlx(&fault_at))) return false; /* test switch */
+    if (MO_LIKELY(calls != mo_load_rlx(&fault_at) && calls < mo_load_rlx(&fault_from)))
+        return false; /* test switches */
     errno = ENOMEM;
     return true;
 }
@@ -58,6 +65,12 @@ void *mo_os_reserve(size_t bytes, size_t align, const char *name) {
     }
     errno = saved;
     return result;
+}
+
+void mo_os_unreserve(void *lo, size_t bytes) {
+    int saved = errno;
+    munmap(lo, bytes);
+    errno = saved;
 }
 
 void *mo_os_map(size_t bytes, const char *name) {

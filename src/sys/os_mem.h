@@ -16,6 +16,7 @@ enum { MO_OS_PAGE_BYTES = 4096 };
 
 /* NULL if the system refuses. align: power of two. */
 void *mo_os_reserve(size_t bytes, size_t align, const char *name);
+void mo_os_unreserve(void *lo, size_t bytes);
 /* For memory the library never gives back one by one; NULL if refused. Committed and zero. */
 void *mo_os_map(size_t bytes, const char *name);
 void mo_os_unmap(void *lo, size_t bytes);
@@ -31,7 +32,9 @@ uint64_t mo_os_mapped_bytes(void); /* by mo_os_map, for statistics */
 
 /* The n-th memory call from now fails (1 = the next); 0: none does. */
 void mo_os_fault_at(uint64_t n);
-/* Calls counted since mo_os_fault_at. */
+/* The n-th memory call from now fails and all after it (1 = at once); 0: none does. */
+void mo_os_fault_from(uint64_t n);
+/* Calls counted since mo_os_fault_at or mo_os_fault_from. */
 uint64_t mo_os_fault_count(void);
 
 #endif
