@@ -9,7 +9,7 @@
  * What keeps an object alive: any address inside it, base or interior, in a thread's registers or
  * stack, in thread-local or pthread_setspecific storage, in writable data of the program and its
  * shared objects, in a root added here, in uncollectable memory, or in another live object. An
- * address one past its end counts in registers, stacks and globals, not in the heap.
+ * address one past its end counts in roots (uncollectable memory is one), not in the heap.
  *
  * What does not: pointers in memory from malloc or mmap, in files, in another process, and
  * pointers that were XORed, compressed or shifted. See docs/caveats.md.
@@ -204,7 +204,8 @@ MOUND_API void mound_thread_detach(void);
 MOUND_API void mound_gc(void);
 
 /* How much the heap may grow over what was live, in percent (100: collect at twice the live
- * heap). Negative: the collector runs only in mound_gc. Returns the old value. Go: SetGCPercent.
+ * heap). Negative: the collector runs only when
+ * asked, or when memory is exhausted. Returns the old value. Go: SetGCPercent.
  * Environment: MOUND_GOGC=100 or MOUND_GOGC=off. */
 MOUND_API int mound_set_gc_percent(int percent);
 
@@ -268,7 +269,7 @@ typedef struct mound_mem_stats {
     uint64_t num_cleanups_queued;
     uint64_t num_cleanups_run;
     uint64_t num_threads; /* registered now */
-    const char *barrier;  /* how stores are seen during a collection: "none" (one stop) */
+    const char *barrier;  /* how stores are seen during a collection: "none (one stop)" */
     const char *release;  /* how memory is given back: "madvise(MADV_DONTNEED)" */
 } mound_mem_stats;
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "gc/malloc.h"
+#include "gc/specials.h"
 #include "gc/start.h"
 #include "mound.h"
 #include "sys/os_mem.h"
@@ -87,9 +88,11 @@ void mound_free(void *obj) {
     if (MO_UNLIKELY(sl.base != (uintptr_t)obj))
         mo_fatal("mound_free(%p): points %zu bytes into the object at %p; pass the object's first byte", obj,
                  (size_t)((uintptr_t)obj - sl.base), (void *)sl.base);
+    bool has_specials = sl.span->specials != NULL;
     mo_runtime_enter(t);
     mo_free_result r = mo_cache_free(&t->cache, &sl, mo_load_rlx(&mo_the_world.num_threads) == 1); /* only we could
                                                                                      make it two meanwhile */
+    if (MO_UNLIKELY(has_specials)) mo_cleanups_kick();
     mo_runtime_leave(t);
     if (MO_UNLIKELY(r != MO_FREE_OK))
         mo_fatal("mound_free(%p): the object was already freed, or never allocated; look for a second free of it", obj);

@@ -15,6 +15,7 @@
 int mound_init(void) {
     int result = mo_start();
     if (result == 0) mo_start_current();
+    else mo_print("mound: %s\n", mo_start_error());
     return result;
 }
 
@@ -61,6 +62,7 @@ void mound_thread_detach(void) {
 
 void mound_gc(void) {
     mo_thread *t = mo_start_current();
+    mo_thread_publish_here(t);
     mo_runtime_enter(t);
     mo_gc_collect(t, MO_GC_FORCED);
     mo_runtime_leave(t);
@@ -81,6 +83,7 @@ int mound_set_gc_percent(int percent) {
 
 void mound_free_os_memory(void) {
     mo_thread *t = mo_start_current();
+    mo_thread_publish_here(t);
     mo_runtime_enter(t);
     mo_gc_collect(t, MO_GC_FORCED);
     mo_heap_scavenge(SIZE_MAX, 0, false);
@@ -103,8 +106,13 @@ mound_cleanup mound_add_cleanup(void *obj, void (*fn)(void *arg), void *arg) {
     if (mo_find((uintptr_t)arg, &arg_slot) && arg_slot.base == sl.base)
         mo_fatal("mound_add_cleanup(%p): arg points into the object itself, which would then live for ever; pass what "
                  "the cleanup needs instead", obj);
+    mo_thread_publish_here(t);
     mo_runtime_enter(t);
     mound_cleanup c = mo_cleanup_add(t, &sl, fn, arg);
+    if (!c.rec) {
+        mo_gc_collect(t, MO_GC_MEMORY);
+        c = mo_cleanup_add(t, &sl, fn, arg);
+    }
     mo_runtime_leave(t);
     if (!c.rec) mo_fatal("out of memory adding a cleanup; raise the limit");
     mound_keep_alive(obj);
@@ -122,8 +130,13 @@ mound_weak mound_weak_make(void *obj) {
     mo_thread *t = mo_start_current();
     if (!obj) return (mound_weak){NULL};
     mo_slot sl = object_of("mound_weak_make", obj);
+    mo_thread_publish_here(t);
     mo_runtime_enter(t);
     mound_weak w = mo_weak_make(t, &sl, (uintptr_t)obj);
+    if (!w.handle) {
+        mo_gc_collect(t, MO_GC_MEMORY);
+        w = mo_weak_make(t, &sl, (uintptr_t)obj);
+    }
     mo_runtime_leave(t);
     if (!w.handle) mo_fatal("out of memory making a weak pointer; raise the limit");
     mound_keep_alive(obj);

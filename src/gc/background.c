@@ -64,6 +64,7 @@ static void release_some(bool idle) {
 
 static void collect_idle(void) {
     mo_thread *t = mo_thread_register();
+    mo_thread_publish_here(t);
     mo_runtime_enter(t);
     mo_gc_collect(t, MO_GC_IDLE);
     mo_runtime_leave(t);
@@ -105,7 +106,7 @@ void mo_background_start_once(void) {
     if (mo_load_rlx(&mo_the_heap.live_bytes) < START_BYTES) return; /* an estimate */
     uint32_t no = 0;
     if (!mo_cas_acq(&is_started, &no, 1)) return; /* [Q] only one starts it; nothing else is ordered [Q] */
-    if (!mo_runtime_thread_start("mound-back", background_main, NULL))
+    if (!mo_runtime_thread_start("mound-back", MO_SERVICE_STACK_BYTES, background_main, NULL))
         mo_store_rlx(&is_started, 0); /* tried again at a later refill */
 }
 

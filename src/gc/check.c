@@ -13,9 +13,9 @@
 #include "gc/gc.h"
 #include "gc/mark.h"
 #include "gc/types.h"
+#include "sys/cpu.h"
 #include "sys/os_mem.h"
 
-#define MO_NO_SANITIZE __attribute__((no_sanitize("address", "thread", "undefined")))
 
 void mo_check_heap(void) {
     mo_heap *h = &mo_the_heap;
@@ -42,6 +42,7 @@ typedef struct checker {
     uintptr_t *stack;
     size_t num, cap, seen_bytes;
     bool exhausted;
+    uintptr_t own_lo, own_hi; /* the collector's own frames, if it runs on a stack within the heap */
 } checker;
 
 static bool is_allocated(const mo_slot *sl) {
@@ -78,8 +79,9 @@ static void visit(checker *c, uintptr_t addr, uintptr_t parent, uintptr_t off, c
     c->stack[c->num++] = sl.base;
 }
 
-static MO_NO_SANITIZE void check_words(checker *c, uintptr_t lo, uintptr_t hi, bool ambiguous, const char *what) {
+static void check_words(checker *c, uintptr_t lo, uintptr_t hi, bool ambiguous, const char *what) {
     for (uintptr_t p = lo; p + 8 <= hi; p += 8) {
+        if (p >= c->own_lo && p < c->own_hi) continue;
         uintptr_t w = *(const uintptr_t *)p;
         visit(c, w, lo, p - lo, what);
         mo_slot at;
@@ -125,8 +127,9 @@ static void visit_manual(checker *c) {
     }
 }
 
-void mo_check_mark(void) {
-    checker c = {0};
+void mo_check_mark(uintptr_t stack_end) {
+    enum { FRAMES_BELOW_BYTES = 16 << 10 };
+    checker c = {.own_lo = mo_cpu_sp() - FRAMES_BELOW_BYTES, .own_hi = stack_end};
     c.seen_bytes = ((size_t)mo_the_heap.pages.num_pages + 1) * MO_BITS_PAGE_WORDS * 8; /* never 0 */
     c.seen = mo_os_map(c.seen_bytes, "mound check");
     if (!c.seen) {

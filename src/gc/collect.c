@@ -26,6 +26,7 @@ MO_GLOBAL mo_gc mo_the_gc;
 enum {
     WORKER_BYTES = 2 << 20, /* live heap per mark worker: a smaller share is not worth waking one */
     LOADER_TRIES = 100,
+    HEAP_WAIT_NS = 1000000,
 };
 
 /* ---------------------------------------------------------------- centrals */
@@ -111,7 +112,7 @@ static void run_stopped(mo_thread *t, cycle *c) {
     c->mark = mo_mark_run(c->workers - 1);
     gc->root_bytes = c->mark.root_bytes - gc->stack_bytes;
     c->marked_ns = mo_clock_ns();
-    if (gc->debug.checkmark) mo_check_mark();
+    if (gc->debug.checkmark) mo_check_mark(t->sp);
 #if MO_VARIETY >= 2
     mo_check_typed_fields();
 #endif
@@ -124,6 +125,7 @@ static void run_stopped(mo_thread *t, cycle *c) {
         mo_cache_unused(&each->cache, &unused_objects, &unused_bytes);
     }
     gc->marked_bytes = c->mark.bytes;
+    gc->unused_bytes = unused_bytes;
     mo_store_rlx(&h->live_bytes, (int64_t)(c->mark.bytes + unused_bytes)); /* all are stopped */
 }
 
@@ -160,8 +162,7 @@ static void trace_cycle(const cycle *c) {
              (unsigned long long)gc->root_bytes >> 20, c->workers, c->reason == MO_GC_FORCED ? " (forced)" : "");
 }
 
-static void run_cycle(mo_thread *t, void *arg) {
-    cycle *c = arg;
+static void run_cycle(mo_thread *t, cycle *c) {
     c->begin_ns = mo_clock_ns();
     mo_lock_acquire(&mo_the_gc.sweep_lock);
     mo_gc_sweep_all();
@@ -188,11 +189,14 @@ static bool is_due(mo_gc_reason reason) {
 
 MO_NOINLINE void mo_gc_collect(mo_thread *t, mo_gc_reason reason) {
     mo_gc *gc = &mo_the_gc;
-    mo_lock_acquire_blocking(t, &gc->lock);
+    /* A thread that only found the heap full need not insist: somebody is collecting. It may hold
+     * what that collection waits for, as the loader's lock in a callback of dl_iterate_phdr. */
+    if (reason != MO_GC_HEAP) mo_lock_acquire_blocking(t, &gc->lock);
+    else if (!mo_lock_acquire_blocking_timed(t, &gc->lock, HEAP_WAIT_NS)) return;
     if (is_due(reason)) { /* another thread may have collected while we waited */
         cycle c = {.reason = reason};
         mo_cache_publish_live(&t->cache);
-        mo_thread_publish(t, run_cycle, &c);
+        run_cycle(t, &c);
     }
     mo_lock_release(&gc->lock);
     if (reason == MO_GC_FORCED || reason == MO_GC_MEMORY) mo_gc_sweep_all();

@@ -21,6 +21,7 @@
 #include "gc/roots.h"
 #include "gc/specials.h"
 #include "gc/types.h"
+#include "sched/interpose.h"
 #include "sched/registry.h"
 
 static void lock_central(mo_central *c, void *arg) {
@@ -66,6 +67,7 @@ static void before(void) {
         mo_lock_acquire(&mo_the_world.registry);
     }
     mo_lock_acquire(mo_roots_lock());
+    mo_lock_acquire(mo_records_lock());
     mo_lock_acquire(mo_specials_lock());
     mo_lock_acquire(mo_cleanup_queue_lock());
     mo_lock_acquire(mo_types_lock());
@@ -86,6 +88,7 @@ static void unlock_inner(void) {
     mo_lock_release(mo_types_lock());
     mo_lock_release_unranked(mo_cleanup_queue_lock());
     mo_lock_release_unranked(mo_specials_lock());
+    mo_lock_release(mo_records_lock());
     mo_lock_release(mo_roots_lock());
 }
 

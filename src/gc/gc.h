@@ -32,6 +32,7 @@ typedef struct mo_gc {
     uint64_t trigger_bytes;   /* collect when heap.live_bytes reaches it */
     uint64_t goal_bytes;
     uint64_t marked_bytes;    /* live after the last mark */
+    uint64_t unused_bytes;    /* claimed by caches then, not handed out: allocating them costs nothing */
     uint64_t num_gc, num_forced;
     uint64_t start_ns;        /* of the process, for gctrace */
     uint64_t last_end_ns;     /* end of the last collection */
@@ -47,7 +48,8 @@ extern mo_gc mo_the_gc;
 
 typedef enum mo_gc_reason { MO_GC_HEAP, MO_GC_FORCED, MO_GC_IDLE, MO_GC_MEMORY } mo_gc_reason;
 
-/* Collects. From inside the runtime (in_runtime > 0). */
+/* Collects. From inside the runtime (in_runtime > 0); the caller has called
+ * mo_thread_publish_here at its entry. */
 void mo_gc_collect(mo_thread *t, mo_gc_reason reason);
 /* Collects if the trigger was reached. */
 void mo_gc_poll(mo_thread *t);

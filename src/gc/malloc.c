@@ -41,9 +41,10 @@ static void stress(mo_thread *t) {
 }
 
 /* With gcstress every allocation passes through here: a refill claims one slot only. */
-static void *refill(mo_thread *t, mo_cache_slot *slot, mo_central *central) {
+static MO_NOINLINE void *refill(mo_thread *t, mo_cache_slot *slot, mo_central *central) {
     unsigned sc = central->size_class;
     void *p = NULL;
+    mo_thread_publish_here(t);
     mo_runtime_enter(t);
     if (MO_UNLIKELY(mo_the_gc.debug.stress)) stress(t);
     else mo_gc_poll(t);
@@ -55,10 +56,13 @@ static void *refill(mo_thread *t, mo_cache_slot *slot, mo_central *central) {
     return p;
 }
 
-static void *malloc_large(mo_thread *t, size_t size, size_t align, mo_kind kind, const mo_type_info *type) {
+static MO_NOINLINE void *malloc_large(mo_thread *t, size_t size, size_t align, mo_kind kind, const mo_type_info *type) {
     mo_span *s = NULL;
     bool needs_zero = false;
     if (size > mo_the_heap.reserved_bytes) return NULL; /* no collection helps; sums below may wrap */
+#if !MO_MUTANT_large_stale_stack
+    mo_thread_publish_here(t);
+#endif
     mo_runtime_enter(t);
     if (MO_UNLIKELY(mo_the_gc.debug.stress)) stress(t);
     /* The object counts before it exists: a burst of large ones must not outrun the trigger. */
@@ -91,14 +95,6 @@ void *mo_malloc_slow(size_t size, mo_kind kind) {
     return MO_LIKELY(p != NULL) ? p : refill(t, slot, mo_central_of(kind, sc));
 }
 
-void *mo_malloc_in_runtime(mo_thread *t, size_t size, mo_kind kind) {
-    unsigned sc = mo_size_class_of(size);
-    mo_cache_slot *slot = mo_cache_slot_of(&t->cache, kind, sc);
-    void *p = take_claimed(slot, sc);
-    if (!p && mo_cache_refill(&t->cache, slot, mo_central_of(kind, sc))) p = take_claimed(slot, sc);
-    return p;
-}
-
 /* The cache's slot for a type; NULL if memory is exhausted. */
 static mo_cache_slot *typed_slot(mo_thread *t, uint32_t id) {
     mo_cache *c = &t->cache;
@@ -113,6 +109,22 @@ static mo_cache_slot *typed_slot(mo_thread *t, uint32_t id) {
         c->num_typed = id + 1;
     }
     return &c->typed[id];
+}
+
+static void *take_or_refill(mo_thread *t, mo_cache_slot *slot, mo_central *central) {
+    void *p = take_claimed(slot, central->size_class);
+    if (!p && mo_cache_refill(&t->cache, slot, central)) p = take_claimed(slot, central->size_class);
+    return p;
+}
+
+void *mo_malloc_in_runtime(mo_thread *t, size_t size, mo_kind kind) {
+    unsigned sc = mo_size_class_of(size);
+    return take_or_refill(t, mo_cache_slot_of(&t->cache, kind, sc), mo_central_of(kind, sc));
+}
+
+void *mo_malloc_typed_in_runtime(mo_thread *t, const mo_type_info *type) {
+    mo_cache_slot *slot = type ? typed_slot(t, type->central.type_id) : NULL;
+    return slot ? take_or_refill(t, slot, (mo_central *)&type->central) : NULL;
 }
 
 void *mo_malloc_typed(const mo_type_info *type, size_t num) {

@@ -19,6 +19,8 @@ void *mo_malloc_typed(const mo_type_info *type, size_t num);
 void *mo_malloc_aligned(size_t align, size_t size);
 /* Small object from inside the runtime: never collects. NULL: exhausted. */
 void *mo_malloc_in_runtime(mo_thread *t, size_t size, mo_kind kind);
+/* The same for one object of a type, always in the type's spans. type may be NULL. */
+void *mo_malloc_typed_in_runtime(mo_thread *t, const mo_type_info *type);
 
 MO_INLINE void *mo_malloc(size_t size, mo_kind kind) {
     if (MO_LIKELY(size <= MO_MAX_TABLE_16_BYTES)) {

@@ -55,7 +55,6 @@ enum {
     SCAN_AHEAD_WORDS = 64,
 };
 
-#define MO_NO_SANITIZE __attribute__((no_sanitize("address", "thread", "undefined")))
 
 typedef struct mo_marker {
     mo_workbuf *buf;
@@ -88,7 +87,7 @@ static MO_NOINLINE void buffer_full(mo_marker *m) {
     mo_workbuf *fresh = mo_workbuf_get(&g.pool);
     if (!fresh) {
         mo_store_rlx(&g.overflow, 1); /* read after all workers ended */
-        m->buf->num = MO_WORKBUF_ITEMS - 1; /* drops the newest */
+        m->buf->num = MO_WORKBUF_ITEMS / 2; /* drops the newest; callers want room for up to 64 */
         return;
     }
     if (m->buf == &m->first) {
@@ -115,12 +114,15 @@ static MO_NOINLINE void share_half(mo_marker *m) {
     memcpy(b->item, m->buf->item, half * sizeof(uintptr_t));
     memmove(m->buf->item, m->buf->item + half, (m->buf->num - half) * sizeof(uintptr_t));
     b->num = half;
+#if MO_MUTANT_mark_share_drops
+    b->num = half / 2;
+#endif
     m->buf->num -= half;
     mo_workbuf_push_full(&g.pool, b);
 }
 
 /* Words of [lo, hi), both aligned, that point into the heap become candidates. */
-MO_INLINE MO_NO_SANITIZE void scan_words(mo_marker *m, uintptr_t lo, uintptr_t hi) {
+MO_INLINE void scan_words(mo_marker *m, uintptr_t lo, uintptr_t hi) {
     uintptr_t base = mo_map.base, used = mo_map.used_bytes;
     for (const uintptr_t *p = (const uintptr_t *)lo; p < (const uintptr_t *)hi; p++) {
         uintptr_t w = *p;
@@ -130,7 +132,7 @@ MO_INLINE MO_NO_SANITIZE void scan_words(mo_marker *m, uintptr_t lo, uintptr_t h
 
 /* The same for words that may also be one past the end of an object: where w is exactly a slot's
  * base, the slot before it counts too. */
-MO_INLINE MO_NO_SANITIZE void scan_ambiguous(mo_marker *m, uintptr_t lo, uintptr_t hi) {
+MO_INLINE void scan_ambiguous(mo_marker *m, uintptr_t lo, uintptr_t hi) {
     uintptr_t base = mo_map.base, used = mo_map.used_bytes;
     for (const uintptr_t *p = (const uintptr_t *)lo; p < (const uintptr_t *)hi; p++) {
         uintptr_t w = *p;
@@ -151,6 +153,9 @@ static MO_NOINLINE void scan_typed(mo_marker *m, uintptr_t obj, const mo_span *s
     size_t step = type->bytes;
     /* A small object is one element; a large one is an array of them. */
     size_t num = s->size_class ? 1 : s->elem_bytes / step;
+#if MO_MUTANT_mark_array_short
+    if (num > 1) num = num * 9 / 10;
+#endif
     for (size_t i = 0; i < num; i++, obj += step) {
         for (uint32_t k = 0; k < type->num_ptrs; k++) {
             uintptr_t w = *(const uintptr_t *)(obj + type->ptr_offs[k]);
@@ -178,6 +183,9 @@ static MO_NOINLINE void scan_oblet(mo_marker *m, uintptr_t lo) {
     if (lo + OBLET_BYTES >= end) return;
 #endif
     uintptr_t hi = lo + OBLET_BYTES < end ? lo + OBLET_BYTES : end;
+#if MO_MUTANT_mark_oblet_short
+    hi -= 8;
+#endif
     if (g.heap_ends) scan_ambiguous(m, lo, hi);
     else scan_words(m, lo, hi);
 }
@@ -223,7 +231,7 @@ MO_INLINE void lane_push_unmarked(lane *l, uintptr_t w) {
 }
 
 /* The eight words at p. */
-MO_INLINE MO_NO_SANITIZE void lane_scan8(lane *l, const uintptr_t *p, mo_cpu_level level) {
+MO_INLINE void lane_scan8(lane *l, const uintptr_t *p, mo_cpu_level level) {
     uint32_t mask = mo_cpu_in_range8(p, l->base, l->used, level);
     if (mask == 0) return;
     lane_room(l, 8);
@@ -235,7 +243,7 @@ MO_INLINE MO_NO_SANITIZE void lane_scan8(lane *l, const uintptr_t *p, mo_cpu_lev
 }
 
 /* Words of [lo, lo + bytes); bytes a multiple of 16. */
-MO_INLINE MO_NO_SANITIZE void lane_scan(lane *l, uintptr_t lo, size_t bytes, mo_cpu_level level) {
+MO_INLINE void lane_scan(lane *l, uintptr_t lo, size_t bytes, mo_cpu_level level) {
     const uintptr_t *p = (const uintptr_t *)lo, *end = (const uintptr_t *)(lo + bytes);
     for (; end - p >= 8; p += 8) {
         __builtin_prefetch(p + SCAN_AHEAD_WORDS);
@@ -278,7 +286,11 @@ MO_INLINE void scan_object(lane *l, uint32_t first, uint32_t info, uintptr_t obj
     if (type && type->has_bitmap) {
         lane_room(l, 64);
         for (uint64_t bits = type->bitmap; bits; bits &= bits - 1) {
+#if MO_MUTANT_mark_typed_next_word
+            uintptr_t w = ((const uintptr_t *)obj)[mo_ctz64(bits) + 1];
+#else
             uintptr_t w = ((const uintptr_t *)obj)[mo_ctz64(bits)];
+#endif
             if (w - l->base < l->used) lane_push(l, w);
         }
         return;
@@ -452,6 +464,7 @@ static MO_NOINLINE void drain_alone_avx512(mo_marker *m) { drain(m, false, MO_CP
 static MO_NOINLINE void drain_shared_avx512(mo_marker *m) { drain(m, true, MO_CPU_AVX512); }
 
 static void drain_alone(mo_marker *m) {
+    mo_store_rlx(&g.idle, 0); /* alone: nobody else reads it */
     if (g.level == MO_CPU_AVX512) drain_alone_avx512(m);
     else drain_alone_base(m);
 }
@@ -501,7 +514,7 @@ uint32_t mo_mark_prepare(uint32_t num) {
     while (g.num_helpers < num) {
         uint32_t i = g.num_helpers + 1;
         if (!g.marker[i]) g.marker[i] = make_marker(i);
-        if (!g.marker[i] || !mo_runtime_thread_start("mound-mark", helper_main, g.marker[i])) break;
+        if (!g.marker[i] || !mo_runtime_thread_start("mound-mark", MO_SERVICE_STACK_BYTES, helper_main, g.marker[i])) break;
         g.num_helpers++;
     }
     return (uint32_t)mo_min(num, g.num_helpers);
@@ -514,6 +527,14 @@ void mo_mark_after_fork(void) {
 
 /* ---------------------------------------------------------------- a run */
 
+/* In steps so small that one buffer is enough. */
+static void scan_and_drain(mo_marker *m, uintptr_t lo, uintptr_t hi) {
+    for (; lo < hi; lo += 64) {
+        scan_ambiguous(m, lo, mo_min(lo + 64, hi));
+        drain_alone(m);
+    }
+}
+
 void mo_mark_add_root(uintptr_t lo, uintptr_t hi) {
     lo = mo_align_up(lo, 8);
     hi = mo_align_down(hi, 8);
@@ -523,11 +544,8 @@ void mo_mark_add_root(uintptr_t lo, uintptr_t hi) {
             root_range *bigger = mo_os_map(cap * sizeof *bigger, "mound roots");
             if (!bigger) {
                 /* No room to note it: mark from it here and now, alone. */
-                mo_marker *m = g.marker[0];
                 g.num_workers = 1;
-                scan_ambiguous(m, lo, hi);
-                drain_alone(m);
-                mo_store_rlx(&g.idle, 0); /* alone */
+                scan_and_drain(g.marker[0], lo, hi);
                 mo_store_rlx(&g.next_root, 0); /* alone; marking a range twice does no harm */
                 return;
             }
@@ -544,11 +562,11 @@ void mo_mark_add_root(uintptr_t lo, uintptr_t hi) {
     }
 }
 
-static void scan_manual_span(mo_span *s, void *arg) {
-    mo_marker *m = arg;
+/* skip: slots that are claimed but hold no object; may be NULL. */
+static void scan_manual_slots(mo_marker *m, const mo_span *s, const uint64_t *skip) {
     const uint64_t *alloc = mo_span_alloc_bits(s);
     for (uint32_t w = 0; w < mo_span_words(s); w++) {
-        for (uint64_t bits = alloc[w]; bits; bits &= bits - 1) {
+        for (uint64_t bits = alloc[w] & ~(skip ? skip[w] : 0); bits; bits &= bits - 1) {
             uintptr_t obj = mo_span_start(s) + (uintptr_t)(w * 64 + mo_ctz64(bits)) * s->elem_bytes;
             m->bytes += s->elem_bytes;
             scan_ambiguous(m, obj, obj + s->elem_bytes);
@@ -556,8 +574,10 @@ static void scan_manual_span(mo_span *s, void *arg) {
     }
 }
 
+static void scan_manual_span(mo_span *s, void *arg) { scan_manual_slots(arg, s, NULL); }
+
 /* Uncollectable objects are roots. Their spans are in the lists of their centrals, or owned by
- * caches; claimed slots of those are scanned too, which keeps at most what they held before. */
+ * caches. */
 static void scan_manual(mo_marker *m) {
     for (unsigned sc = 0; sc < MO_NUM_SIZE_CLASSES; sc++) {
         mo_central *c = mo_central_of(MO_KIND_MANUAL, sc);
@@ -565,8 +585,22 @@ static void scan_manual(mo_marker *m) {
     }
     for (mo_thread *t = mo_the_world.threads; t; t = t->next) {
         for (unsigned sc = 1; sc < MO_NUM_SIZE_CLASSES; sc++) {
-            mo_span *s = mo_cache_slot_of(&t->cache, MO_KIND_MANUAL, sc)->span;
-            if (s) scan_manual_span(s, m);
+            const mo_cache_slot *slot = mo_cache_slot_of(&t->cache, MO_KIND_MANUAL, sc);
+            if (!slot->span) continue;
+            uint64_t claimed[MO_BITS_PAGE_WORDS];
+            mo_cache_claimed(slot, claimed);
+            scan_manual_slots(m, slot->span, claimed);
+        }
+    }
+}
+
+static void rescan_typed(mo_marker *m, uintptr_t obj, const mo_span *s) {
+    size_t step = s->type->bytes, num = s->size_class ? 1 : s->elem_bytes / step;
+    for (size_t i = 0; i < num; i++, obj += step) {
+        for (uint32_t k = 0; k < s->type->num_ptrs; k++) {
+            uintptr_t w = *(const uintptr_t *)(obj + s->type->ptr_offs[k]);
+            if (mo_in_heap(w)) push(m, w & ~(uintptr_t)7);
+            drain_alone(m);
         }
     }
 }
@@ -587,14 +621,12 @@ static void rescan_marked(mo_marker *m) {
             for (uint64_t bits = alloc[w] & mark[w]; bits; bits &= bits - 1) {
                 uintptr_t obj = mo_span_start(s) + (uintptr_t)(w * 64 + mo_ctz64(bits)) * s->elem_bytes;
                 if (s->kind == MO_KIND_TYPED) {
-                    scan_typed(m, obj, s);
-                    drain_alone(m);
+                    rescan_typed(m, obj, s);
                     continue;
                 }
                 for (uintptr_t lo = obj; lo < obj + s->elem_bytes; lo += 64) {
                     scan_words(m, lo, mo_min(lo + 64, obj + s->elem_bytes));
                     drain_alone(m); /* in small steps: there is one buffer only */
-                    mo_store_rlx(&g.idle, 0); /* alone */
                 }
             }
         }
@@ -607,11 +639,7 @@ static void recover_from_overflow(mo_marker *m) {
     while (mo_load_rlx(&g.overflow)) { /* all workers have ended */
         mo_store_rlx(&g.overflow, 0);  /* alone */
         for (size_t i = 0; i < g.num_roots; i++) {
-            for (uintptr_t lo = g.roots[i].lo; lo < g.roots[i].hi; lo += 64) {
-                scan_ambiguous(m, lo, mo_min(lo + 64, g.roots[i].hi));
-                mo_store_rlx(&g.idle, 0); /* alone */
-                drain_alone(m);
-            }
+            scan_and_drain(m, g.roots[i].lo, g.roots[i].hi);
         }
         rescan_marked(m);
     }
@@ -624,7 +652,7 @@ mo_mark_result mo_mark_run(uint32_t num_helpers) {
     for (size_t i = 0; i < g.num_roots; i++) result.root_bytes += g.roots[i].hi - g.roots[i].lo;
     for (uint32_t i = 0; i <= g.num_helpers; i++) g.marker[i]->bytes = g.marker[i]->objects = 0;
     g.num_workers = num_helpers + 1;
-    g.idle = g.overflow = 0;
+    g.idle = 0; /* overflow may be set already: by a root that could not be noted */
     g.next_root = 0;
     g.helper_cpu_ns = 0;
     if (num_helpers > 0) {
@@ -637,7 +665,9 @@ mo_mark_result mo_mark_run(uint32_t num_helpers) {
     work(m);
     uint32_t left;
     while ((left = mo_load_acq(&g.done)) != 0 && num_helpers > 0) mo_futex_wait(&g.done, left, -1); /* [E] with [D] */
+#if !MO_MUTANT_mark_ignores_overflow
     if (MO_UNLIKELY(g.overflow)) recover_from_overflow(m);
+#endif
     for (uint32_t i = 0; i <= g.num_helpers; i++) {
         result.bytes += g.marker[i]->bytes;
         result.objects += g.marker[i]->objects;
@@ -648,6 +678,7 @@ mo_mark_result mo_mark_run(uint32_t num_helpers) {
 
 void mo_mark_forget_roots(void) {
     g.num_roots = 0;
+    g.overflow = 0;
     mo_workbuf_trim(&g.pool);
 }
 

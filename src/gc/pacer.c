@@ -7,7 +7,7 @@
  * allocates in COST_FACTOR times the duration of the last collection, so that collecting takes
  * about 1 / (COST_FACTOR + 1) of the time; at least RUNWAY_MIN (which keeps a churning thread
  * within its second-level cache) and at most RUNWAY_MAX (which bounds the memory spent on it).
- * The collection happens in one stop, so trigger and goal are the same.
+ * The collection happens in one stop, so trigger and goal are the same, but for what caches hold.
  *
  * Floor   gc.
  * Locks   GC lock.
@@ -38,8 +38,9 @@ void mo_pacer_set(uint64_t now_ns) {
     /* A small GOGC asks for a small heap: the runway shrinks with it, as Go's minimum does. */
     uint64_t least = percent < 100 ? runway * percent / 100 : runway;
     gc->goal_bytes = gc->marked_bytes + mo_max(growth, least);
-    int64_t live = mo_load_rlx(&mo_the_heap.live_bytes); /* all stopped, or an estimate */
-    /* Claimed but unused slots count as live; they must not trigger at once. */
-    uint64_t ahead = live > (int64_t)gc->marked_bytes ? (uint64_t)live - gc->marked_bytes : 0;
-    gc->trigger_bytes = gc->percent < 0 ? (uint64_t)INT64_MAX : gc->goal_bytes + mo_min(ahead, least);
+    /* Slots that caches had claimed count as live already, used or not. */
+    gc->trigger_bytes = gc->percent < 0 ? (uint64_t)INT64_MAX : gc->goal_bytes + gc->unused_bytes;
+#if MO_MUTANT_pacer_forgets_unused
+    if (gc->percent >= 0) gc->trigger_bytes = gc->goal_bytes;
+#endif
 }

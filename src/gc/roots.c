@@ -1,9 +1,10 @@
 /* roots.c - stacks, registers, thread-local storage, data segments, added ranges.
  *
  * Loaded objects are listed while the world runs (dl_iterate_phdr takes the loader's lock, which
- * a stopped thread may hold), and compared with the loader's own list (_r_debug, made for
- * debuggers, readable without a lock) once it is stopped. If an object came or went between, or
- * the loader is in the middle of a change, the stop is given up and tried again (collect.c).
+ * a stopped thread may hold), and at each stop compared with the loader's own list (_r_debug,
+ * made for debuggers, readable without a lock once nobody runs). If an object came or went, or
+ * is going, the stop is given up, the list made anew and the stop tried again (collect.c): so the
+ * loader's lock is asked for only when something was loaded or closed.
  *
  * Per thread, all read while it is stopped:
  *   - its stack from sp (less the red zone) to the top, and its registers, vector state included;
@@ -43,7 +44,6 @@ static MO_GLOBAL mo_lock lock;
 static MO_GLOBAL range_list segments, user;
 /* Blocks of thread-local storage: lo = module number, hi = bytes. */
 static MO_GLOBAL range_list tls_modules;
-static MO_GLOBAL unsigned long long adds, subs;
 static MO_GLOBAL uint64_t listed_sum;
 static MO_GLOBAL uint32_t listed_num;
 static MO_GLOBAL bool is_listed;
@@ -88,7 +88,10 @@ static bool add_segment(uintptr_t lo, uintptr_t hi) {
     return (own_lo <= lo || list_add(&segments, lo, own_lo)) && (own_hi >= hi || list_add(&segments, own_hi, hi));
 }
 
-static uint64_t mix_addr(uintptr_t addr) { return (addr + 1) * 0x9E3779B97F4A7C15u; }
+/* An object by where it is loaded and where its dynamic section lies. */
+static uint64_t mix_object(uintptr_t addr, uintptr_t dynamic) {
+    return (addr + 1) * 0x9E3779B97F4A7C15u ^ (dynamic + 1) * 0xD1B54A32D192ED03u;
+}
 
 typedef struct listing {
     bool ok;
@@ -97,9 +100,10 @@ typedef struct listing {
 static int list_one(struct dl_phdr_info *info, size_t size, void *arg) {
     listing *l = arg;
     (void)size;
-    adds = info->dlpi_adds;
-    subs = info->dlpi_subs;
-    listed_sum += mix_addr(info->dlpi_addr);
+    uintptr_t dynamic = 0;
+    for (int i = 0; i < info->dlpi_phnum; i++)
+        if (info->dlpi_phdr[i].p_type == PT_DYNAMIC) dynamic = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+    listed_sum += mix_object(info->dlpi_addr, dynamic);
     listed_num++;
     uintptr_t relro_lo = 0, relro_hi = 0;
     for (int i = 0; i < info->dlpi_phnum; i++) {
@@ -124,18 +128,10 @@ static int list_one(struct dl_phdr_info *info, size_t size, void *arg) {
     return 0;
 }
 
-static int compare_counters(struct dl_phdr_info *info, size_t size, void *arg) {
-    (void)size;
-    *(bool *)arg = info->dlpi_adds != adds || info->dlpi_subs != subs;
-    return 1;
-}
-
 bool mo_roots_list_objects(void) {
     mo_lock_acquire(&lock);
-    bool changed = true;
-    if (is_listed) dl_iterate_phdr(compare_counters, &changed);
     listing l = {.ok = true};
-    if (changed) {
+    if (!is_listed) {
         segments.num = tls_modules.num = 0;
         listed_sum = listed_num = 0;
         dl_iterate_phdr(list_one, &l);
@@ -145,13 +141,21 @@ bool mo_roots_list_objects(void) {
     return l.ok;
 }
 
+void mo_roots_forget_objects(void) {
+    mo_lock_acquire(&lock);
+    is_listed = false;
+    mo_lock_release(&lock);
+}
+
 bool mo_roots_still_current(void) {
     if (!&_r_debug || _r_debug.r_version == 0) return true; /* static program: nothing can be loaded */
-    if (_r_debug.r_state != RT_CONSISTENT) return false;
+    /* RT_ADD lasts until the new object's constructors have run, and its list is whole; but a
+     * closed object is unmapped before it leaves the list. */
+    if (_r_debug.r_state == RT_DELETE) return false;
     uint64_t sum = 0;
     uint32_t num = 0;
     for (const struct link_map *m = _r_debug.r_map; m; m = m->l_next) {
-        sum += mix_addr(m->l_addr);
+        sum += mix_object(m->l_addr, (uintptr_t)m->l_ld);
         num++;
     }
     bool current = sum == listed_sum && num == listed_num;
@@ -226,6 +230,9 @@ static void find_tsd(void) {
 }
 
 static void add_tsd(const mo_thread *t) {
+#if MO_MUTANT_roots_skip_keys
+    return;
+#endif
     if (tsd.second_off == 0) return;
     const uintptr_t *block = (const uintptr_t *)(t->thread_pointer + tsd.second_off);
     for (int i = 0; i < TSD_BLOCKS; i++)
@@ -247,7 +254,11 @@ static void add_tls(const mo_thread *t) {
 #if MO_MUTANT_roots_skip_tls
         continue;
 #endif
-        mo_mark_add_root(block, block + tls_modules.item[i].hi);
+        uintptr_t end = block + tls_modules.item[i].hi;
+        /* A block from malloc may be left from an object that had this number before and was
+         * smaller: its thread has not looked since. */
+        if (dtv[module].to_free) end = mo_mapping_readable_end(block, end);
+        mo_mark_add_root(block, end);
     }
 }
 
@@ -291,8 +302,12 @@ static void add_registers(const mo_thread *t) {
 uint64_t mo_roots_add_all(mo_thread *self) {
     uint64_t stack_bytes = 0;
     (void)self;
+#if !MO_MUTANT_roots_skip_globals
     for (size_t i = 0; i < segments.num; i++) mo_mark_add_root(segments.item[i].lo, segments.item[i].hi);
+#endif
+#if !MO_MUTANT_roots_skip_added
     for (size_t i = 0; i < user.num; i++) mo_mark_add_root(user.item[i].lo, user.item[i].hi);
+#endif
     for (const mo_thread *t = mo_the_world.threads; t; t = t->next) {
         stack_bytes += add_stack(t);
         add_registers(t);
@@ -305,4 +320,5 @@ uint64_t mo_roots_add_all(mo_thread *self) {
 void mo_roots_init(void) {
     mo_lock_init(&lock, MO_RANK_ROOTS);
     find_tsd();
+    mo_roots_list_objects(); /* failure is met again, and reported, at the first collection */
 }

@@ -8,8 +8,10 @@ void mo_roots_init(void);
 mo_lock *mo_roots_lock(void);
 
 /* World running: lists the writable segments and thread-local blocks of the program and its
- * shared objects, if they changed since the last list. false if memory is exhausted. */
+ * shared objects, unless the list is valid. false if memory is exhausted. */
 bool mo_roots_list_objects(void);
+/* The list is to be made anew: an object was closed. */
+void mo_roots_forget_objects(void);
 /* World stopped: true if the list still agrees with the loader's. */
 bool mo_roots_still_current(void);
 /* World stopped: hands all roots to the marker. Returns bytes of stacks. */

@@ -3,8 +3,9 @@
  * A *special* is a record in uncollectable memory (so its arg is a root), in a list that hangs
  * on the span; the object is named by its slot number, which no scan can take for a pointer.
  * Two kinds: a cleanup, and a weak handle. A weak pointer's value is the address of its handle,
- * a collected noscan object of two words: the object's address, hidden from the marker by being
- * in noscan memory, and the offset of the pointer within it. Each object and offset has at most
+ * a collected object whose type lists no pointer: the object's address in it is hidden from the
+ * marker. The type gives handles spans of their own: a word in a root that points to a handle may
+ * also be one past the end of what lies before it, which must not be the very object. Each object and offset has at most
  * one handle, so equal weak pointers are equal values; the special keeps the handle alive as
  * long as the object lives.
  *
@@ -20,10 +21,13 @@
 #include "gc/specials.h"
 
 #include <string.h>
+#if MO_MUTANT_cleanup_arg_no_root
+#include <stdlib.h>
+#endif
 
 #include "gc/malloc.h"
 #include "gc/roots.h"
-#include "sched/interpose.h"
+#include "sched/runtime_thread.h"
 
 typedef enum special_kind { SPECIAL_UNUSED, SPECIAL_CLEANUP, SPECIAL_WEAK, SPECIAL_QUEUED } special_kind;
 
@@ -31,6 +35,8 @@ typedef struct weak_handle {
     uintptr_t addr; /* 0 once the object died; special lock */
     uintptr_t pad;  /* a slot of its own: handles must not be shared with a neighbour's */
 } weak_handle;
+
+static mound_type handle_type = {"weak handle", sizeof(weak_handle), NULL, 0, 0};
 
 typedef struct special {
     struct special *next; /* in the span, the free list or the queue */
@@ -64,7 +70,11 @@ static special *take_record(mo_thread *t) {
     special *s = free_specials;
     if (s) free_specials = s->next;
     mo_lock_release(&lock);
+#if MO_MUTANT_cleanup_arg_no_root
+    if (!s) s = calloc(1, sizeof *s);
+#else
     if (!s) s = mo_malloc_in_runtime(t, sizeof *s, MO_KIND_MANUAL);
+#endif
     return s;
 }
 
@@ -139,6 +149,9 @@ static void specials_lock(void) { mo_lock_acquire(&lock); }
 static void specials_unlock(void) { mo_lock_release(&lock); }
 static void span_dying(mo_span *s) { handle_deaths(s, is_unmarked, 0); }
 static void object_freed(mo_span *s, uintptr_t base) {
+#if MO_MUTANT_free_keeps_specials
+    return;
+#endif
     handle_deaths(s, is_slot, (uint32_t)((base - mo_span_start(s)) / s->elem_bytes));
 }
 
@@ -163,7 +176,11 @@ void mo_cleanup_stop(mound_cleanup c) {
     special *s = c.rec;
     if (!s) return;
     mo_lock_acquire(&lock);
+#if MO_MUTANT_stop_ignores_seq
+    if (s->kind == SPECIAL_CLEANUP) {
+#else
     if (s->seq == c.seq && s->kind == SPECIAL_CLEANUP) {
+#endif
         unlink_locked(s);
         put_record_locked(s);
     }
@@ -225,17 +242,8 @@ void mo_cleanups_kick(void) {
         mo_futex_wake(&queue_len, 1);
         return;
     }
-    pthread_t thread;
-    pthread_attr_t attr;
-    sigset_t all, old;
-    sigfillset(&all);
-    mo_real_pthread_sigmask(SIG_SETMASK, &all, &old);
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    if (mo_real_pthread_create(&thread, &attr, cleanup_main, NULL) == 0) pthread_setname_np(thread, "mound-cleanup");
-    else has_thread = false; /* tried again after the next collection */
-    pthread_attr_destroy(&attr);
-    mo_real_pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (!mo_runtime_thread_start("mound-cleanup", 0, cleanup_main, NULL))
+        has_thread = false; /* tried again after the next collection */
 }
 
 void mo_cleanups_after_fork(void) {
@@ -297,7 +305,11 @@ void mo_cleanups_drop_unloaded(void) {
 
 static special *find_weak_locked(const mo_slot *sl, uintptr_t off) {
     for (special *s = sl->span->specials; s; s = s->next)
+#if MO_MUTANT_weak_ignores_offset
+        if (s->kind == SPECIAL_WEAK && s->idx == sl->idx) return s;
+#else
         if (s->kind == SPECIAL_WEAK && s->idx == sl->idx && s->off == off) return s;
+#endif
     return NULL;
 }
 
@@ -310,7 +322,7 @@ mound_weak mo_weak_make(mo_thread *t, const mo_slot *sl, uintptr_t addr) {
     mo_lock_release(&lock);
     if (h) return (mound_weak){h};
     special *fresh = take_record(t);
-    h = fresh ? mo_malloc_in_runtime(t, sizeof *h, MO_KIND_NOSCAN) : NULL;
+    h = fresh ? mo_malloc_typed_in_runtime(t, mo_type_of(&handle_type)) : NULL;
     mo_lock_acquire(&lock);
     s = find_weak_locked(sl, off); /* another thread may have been faster */
     if (h && !s) {
@@ -343,7 +355,9 @@ void *mo_weak_get(mound_weak w) {
     if (addr == 0 || !mo_find(addr, &sl)) return NULL;
     /* If the object was found dead but its span is not swept yet, the sweep clears the handle.
      * No collection can begin meanwhile: we are inside the runtime. */
+#if !MO_MUTANT_weak_get_unswept
     mo_span_ensure_swept(sl.span);
+#endif
     return (void *)read_handle(h);
 }
 

@@ -28,7 +28,9 @@ static MO_GLOBAL bool is_started;
 static MO_GLOBAL bool has_fork_handlers;
 static MO_GLOBAL char error[256];
 
-static bool start_for_thread(void) { return mo_start() == 0; }
+const char *mo_start_error(void) { return error; }
+
+bool mo_start_for_thread(void) { return mo_start() == 0; }
 
 static void *start_record_alloc(size_t size) { return mo_malloc(size, MO_KIND_MANUAL); }
 
@@ -43,13 +45,14 @@ static void start_record_free(void *record) {
 
 static void *before_dlclose(void) {
     mo_cleanups_pause();
-    return NULL;
+    return &mo_interpose; /* anything but NULL */
 }
 
 static void after_dlclose(void *token) {
-    (void)token;
+    if (!token) mo_cleanups_pause(); /* the runtime started within the dlclose */
     mo_thread *t = mo_start_current();
     mo_runtime_enter(t);
+    mo_roots_forget_objects();
     mo_cleanups_drop_unloaded();
     mo_runtime_leave(t);
 }
@@ -118,7 +121,6 @@ int mo_start(void) {
     mo_lock_acquire(&start_lock);
     int result = is_started ? 0 : start_locked();
     if (result == 0) mo_store_rel(&is_started, true); /* [V] pairs with [X] */
-    else mo_print("mound: %s\n", error);
     mo_lock_release(&start_lock);
     return result;
 }
@@ -128,6 +130,3 @@ mo_thread *mo_start_current_slow(void) {
     return mo_thread_current();
 }
 
-/* Set at load time, before anything can create a thread: such a thread may be handed objects
- * before it ever calls mound, so it must be registered from its start. */
-__attribute__((constructor)) static void set_interpose_start(void) { mo_interpose.start = start_for_thread; }

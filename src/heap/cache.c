@@ -29,7 +29,7 @@ static void set_range(uint64_t *bits, uint32_t lo, uint32_t hi) {
 }
 
 /* Claimed slots not handed out, as a bitmap. */
-static void cache_claimed(const mo_cache_slot *slot, uint64_t bits[MO_BITS_PAGE_WORDS]) {
+void mo_cache_claimed(const mo_cache_slot *slot, uint64_t bits[MO_BITS_PAGE_WORDS]) {
     memset(bits, 0, MO_BITS_PAGE_WORDS * 8);
     if (slot->is_bump) {
         set_range(bits, bump_idx(slot),
@@ -164,7 +164,7 @@ static void flush_slot(mo_cache *c, mo_cache_slot *slot) {
     mo_span *s = slot->span;
     if (!s) return;
     uint64_t claimed[MO_BITS_PAGE_WORDS];
-    cache_claimed(slot, claimed);
+    mo_cache_claimed(slot, claimed);
     uint32_t n = 0;
     for (uint32_t w = 0; w < mo_span_words(s); w++) {
 #if MO_MUTANT_flush_plain_alloc
@@ -211,7 +211,7 @@ void mo_cache_unused(const mo_cache *c, uint64_t *objects, uint64_t *bytes) {
 static void begin_mark_slot(mo_cache_slot *slot) {
     if (!slot->span || slot->span->kind == MO_KIND_MANUAL) return;
     uint64_t claimed[MO_BITS_PAGE_WORDS], *mark = mo_span_mark_bits(slot->span);
-    cache_claimed(slot, claimed);
+    mo_cache_claimed(slot, claimed);
     for (uint32_t w = 0; w < mo_span_words(slot->span); w++) mark[w] |= claimed[w];
 }
 
@@ -225,7 +225,7 @@ static void each_claimed_of(const mo_cache_slot *slot, void (*fn)(const mo_span 
                             void *arg) {
     if (!slot->span) return;
     uint64_t claimed[MO_BITS_PAGE_WORDS];
-    cache_claimed(slot, claimed);
+    mo_cache_claimed(slot, claimed);
     fn(slot->span, claimed, arg);
 }
 
@@ -239,7 +239,7 @@ void mo_cache_each_claimed(mo_cache *c, void (*fn)(const mo_span *s, const uint6
 static void sweep_slot(mo_cache_slot *slot) {
     if (!slot->span || slot->span->kind == MO_KIND_MANUAL) return;
     uint64_t claimed[MO_BITS_PAGE_WORDS];
-    cache_claimed(slot, claimed);
+    mo_cache_claimed(slot, claimed);
     if (mo_span_sweep(slot->span, claimed, NULL) < slot->span->nelems) slot->rescan = true;
 }
 

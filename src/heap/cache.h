@@ -6,7 +6,7 @@
  * All slots so handed to the cache are *claimed*: A=1 in the span's bits, although some are not
  * handed out yet. The owner changes bump or mask by single stores, so a thread that is stopped
  * in the middle of an allocation leaves either state; the collector reads both, never writes
- * them, and leaves claimed slots alone (cache_claimed). That is why the fast path needs no flag.
+ * them, and leaves claimed slots alone (mo_cache_claimed). That is why the fast path needs no flag.
  *
  * Who may call: the owner; the collector for a stopped owner where it is said.
  */
@@ -56,6 +56,8 @@ void mo_cache_begin_mark(mo_cache *c);
 /* World stopped, after marking: sweeps the owned spans. */
 void mo_cache_sweep(mo_cache *c);
 
+/* World stopped: the claimed slots of one slot's span, as a bitmap. */
+void mo_cache_claimed(const mo_cache_slot *slot, uint64_t bits[MO_BITS_PAGE_WORDS]);
 /* World stopped: calls fn for every owned span with its claimed slots. */
 void mo_cache_each_claimed(mo_cache *c, void (*fn)(const mo_span *s, const uint64_t *claimed, void *arg),
                            void *arg);

@@ -1,7 +1,10 @@
 /* interpose.c - libc functions that mound must see, under their own names.
  *
  *   pthread_create, thrd_create    the new thread registers before it runs user code
+ *   pthread_exit, _join, _detach   a thread's result lives until it is joined
  *   pthread_sigmask, sigprocmask   never block the stop signal
+ *   sigsuspend, sigwait, sigwaitinfo, sigtimedwait, pselect, ppoll, epoll_pwait, sigaction
+ *                                  nor do their sets
  *   posix_spawn*, system, popen    the caller waits like a vfork parent, without taking signals:
  *                                  it counts as stopped meanwhile
  *   dlclose                        cleanups that live in the closed object are dropped
@@ -22,16 +25,32 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/syscall.h>
 #include <threads.h>
+#include <unistd.h>
 
 #include "sched/thread.h"
 
-MO_GLOBAL mo_interpose_hooks mo_interpose;
+/* Set before any code runs, other libraries' constructors included: a thread they make may be
+ * handed objects before it ever calls mound, so it must be registered from its start. */
+MO_GLOBAL mo_interpose_hooks mo_interpose = {.start = mo_start_for_thread};
 
 #define PUBLIC __attribute__((visibility("default")))
 #define STATIC_NAME __attribute__((weak, visibility("hidden")))
 
 extern int __pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) STATIC_NAME;
+extern void __pthread_exit(void *) STATIC_NAME __attribute__((noreturn));
+extern int __pthread_join(pthread_t, void **) STATIC_NAME;
+extern int __pthread_detach(pthread_t) STATIC_NAME;
+extern int __sigaction(int, const struct sigaction *, struct sigaction *) STATIC_NAME;
+extern int __sigsuspend(const sigset_t *) STATIC_NAME;
+extern int __sigwait(const sigset_t *, int *) STATIC_NAME;
+extern int __sigwaitinfo(const sigset_t *, siginfo_t *) STATIC_NAME;
+extern int __sigtimedwait(const sigset_t *, siginfo_t *, const struct timespec *) STATIC_NAME;
+extern int __pselect(int, fd_set *, fd_set *, fd_set *, const struct timespec *, const sigset_t *) STATIC_NAME;
 extern int __thrd_create(thrd_t *, thrd_start_t, void *) STATIC_NAME;
 extern int __pthread_sigmask(int, const sigset_t *, sigset_t *) STATIC_NAME;
 extern int __sigprocmask(int, const sigset_t *, sigset_t *) STATIC_NAME;
@@ -62,25 +81,111 @@ static void *next_of(const char *name) {
 
 /* ---------------------------------------------------------------- threads */
 
+/* One per thread, in memory that is a root: it keeps the argument until the thread runs, and the
+ * result until it is joined. Lock: records_lock for all but fn and arg. */
 typedef struct start_record {
     void *(*fn)(void *);
     int (*c11_fn)(void *);
-    void *arg; /* the record is a root until the thread has registered */
+    void *arg;
+    void *result;
+    struct start_record *next, *prev;
+    pthread_t thread;
+    bool is_running, is_done, is_detached;
 } start_record;
 
-static void *run_thread(void *record) {
-    start_record start = *(start_record *)record;
-    mo_thread_current();
-    *(start_record *)record = (start_record){0};
-    mo_interpose.start_record_free(record);
-    if (start.fn) return start.fn(start.arg);
-    return (void *)(intptr_t)start.c11_fn(start.arg);
+static MO_GLOBAL mo_lock records_lock = {0, MO_RANK_RECORDS};
+static MO_GLOBAL start_record *records;
+static __thread start_record *own_record __attribute__((tls_model("initial-exec")));
+
+static void unlink_locked(start_record *r) {
+    if (r->prev) r->prev->next = r->next;
+    else records = r->next;
+    if (r->next) r->next->prev = r->prev;
 }
 
-static start_record *record_of(void *(*fn)(void *), int (*c11_fn)(void *), void *arg) {
+mo_lock *mo_records_lock(void) { return &records_lock; }
+
+/* The record leaves the list, and the memory is free again; r may be NULL. */
+static void drop_record(start_record *r) {
+    if (!r) return;
+    memset(r, 0, sizeof *r);
+    mo_interpose.start_record_free(r);
+}
+
+static start_record *make_record(void *(*fn)(void *), int (*c11_fn)(void *), void *arg, bool is_detached) {
     start_record *r = mo_interpose.start_record_alloc(sizeof *r);
-    if (r) *r = (start_record){fn, c11_fn, arg};
+    if (!r) return NULL;
+    *r = (start_record){.fn = fn, .c11_fn = c11_fn, .arg = arg, .is_detached = is_detached};
+    mo_thread *t = mo_thread_current();
+    mo_runtime_enter(t);
+    mo_lock_acquire(&records_lock);
+    r->next = records;
+    if (r->next) r->next->prev = r;
+    records = r;
+    mo_lock_release(&records_lock);
+    mo_runtime_leave(t);
     return r;
+}
+
+/* Removes the oldest record for which the thread and the state fit; NULL: none does. */
+static start_record *take_record(pthread_t thread, bool (*fits)(start_record *r)) {
+    start_record *found = NULL;
+    mo_thread *t = mo_thread_current();
+    mo_runtime_enter(t);
+    mo_lock_acquire(&records_lock);
+    for (start_record *r = records; r; r = r->next)
+        if (r->is_running && pthread_equal(r->thread, thread) && fits(r)) found = r;
+    if (found) unlink_locked(found);
+    mo_lock_release(&records_lock);
+    mo_runtime_leave(t);
+    return found;
+}
+
+static bool is_done(start_record *r) { return r->is_done; }
+/* Done: taken and dropped. Still running: marked, so that its end drops it. */
+static bool is_done_else_detach(start_record *r) {
+    r->is_detached = true;
+    return r->is_done;
+}
+static bool finish_and_is_detached(start_record *r) {
+    r->is_done = true;
+    return r->is_detached;
+}
+
+static void begin_record(start_record *r) {
+    mo_thread *t = mo_thread_current();
+    mo_runtime_enter(t);
+    mo_lock_acquire(&records_lock);
+    r->thread = pthread_self();
+    r->arg = NULL; /* in the caller's hands now */
+    r->is_running = true;
+    mo_lock_release(&records_lock);
+    mo_runtime_leave(t);
+    own_record = r;
+}
+
+static void finish_record(void *result) {
+    start_record *r = own_record;
+    if (!r) return;
+    own_record = NULL;
+    r->result = result;
+    drop_record(take_record(pthread_self(), finish_and_is_detached));
+}
+
+static void *run_thread(void *record) {
+    start_record *r = record;
+    mo_thread_current();
+    void *(*fn)(void *) = r->fn;
+    int (*c11_fn)(void *) = r->c11_fn;
+    void *arg = r->arg;
+#if MO_MUTANT_create_frees_early
+    drop_record(r);
+#else
+    begin_record(r);
+#endif
+    void *result = fn ? fn(arg) : (void *)(intptr_t)c11_fn(arg);
+    finish_record(fn ? result : NULL);
+    return result;
 }
 
 int mo_real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg) {
@@ -88,12 +193,25 @@ int mo_real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *
     return real(thread, attr, fn, arg);
 }
 
+/* A thread could not be made. */
+static void forget_record(start_record *r) {
+    mo_thread *t = mo_thread_current();
+    mo_runtime_enter(t);
+    mo_lock_acquire(&records_lock);
+    unlink_locked(r);
+    mo_lock_release(&records_lock);
+    mo_runtime_leave(t);
+    drop_record(r);
+}
+
 PUBLIC int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg) {
     if (!mo_interpose.start || !mo_interpose.start()) return mo_real_pthread_create(thread, attr, fn, arg);
-    start_record *r = record_of(fn, NULL, arg);
+    int detach_state = PTHREAD_CREATE_JOINABLE;
+    if (attr) pthread_attr_getdetachstate(attr, &detach_state);
+    start_record *r = make_record(fn, NULL, arg, detach_state == PTHREAD_CREATE_DETACHED);
     if (!r) return EAGAIN;
     int result = mo_real_pthread_create(thread, attr, run_thread, r);
-    if (result != 0) mo_interpose.start_record_free(r);
+    if (result != 0) forget_record(r);
     return result;
 }
 
@@ -102,18 +220,42 @@ static int run_c11_thread(void *record) { return (int)(intptr_t)run_thread(recor
 PUBLIC int thrd_create(thrd_t *thread, thrd_start_t fn, void *arg) {
     REAL(thrd_create, __thrd_create)
     if (!mo_interpose.start || !mo_interpose.start()) return real(thread, fn, arg);
-    start_record *r = record_of(NULL, fn, arg);
+    start_record *r = make_record(NULL, fn, arg, true); /* its result is a number */
     if (!r) return thrd_nomem;
     int result = real(thread, run_c11_thread, r);
-    if (result != thrd_success) mo_interpose.start_record_free(r);
+    if (result != thrd_success) forget_record(r);
     return result;
+}
+
+PUBLIC void pthread_exit(void *result) {
+    REAL(pthread_exit, __pthread_exit)
+    finish_record(result);
+    real(result);
+    __builtin_unreachable();
+}
+
+PUBLIC int pthread_join(pthread_t thread, void **result) {
+    REAL(pthread_join, __pthread_join)
+    int error = real(thread, result);
+    if (error == 0 && records) drop_record(take_record(thread, is_done));
+    return error;
+}
+
+PUBLIC int pthread_detach(pthread_t thread) {
+    REAL(pthread_detach, __pthread_detach)
+    int error = real(thread);
+    if (error == 0 && records) drop_record(take_record(thread, is_done_else_detach));
+    return error;
 }
 
 /* ---------------------------------------------------------------- signal masks */
 
+/* Before the start it is not known yet; the default is likely. */
+static int stop_signal(void) { return mo_the_world.signal ? mo_the_world.signal : SIGURG; }
+
 static const sigset_t *without_stop_signal(int how, const sigset_t *set, sigset_t *copy) {
-    int sig = mo_the_world.signal;
-    if (!set || how == SIG_UNBLOCK || sig == 0 || sigismember(set, sig) != 1) return set;
+    int sig = stop_signal();
+    if (!set || how == SIG_UNBLOCK || sigismember(set, sig) != 1) return set;
     *copy = *set;
     sigdelset(copy, sig);
     return copy;
@@ -133,6 +275,78 @@ PUBLIC int sigprocmask(int how, const sigset_t *set, sigset_t *old) {
     REAL(sigprocmask, __sigprocmask)
     sigset_t copy;
     return real(how, without_stop_signal(how, set, &copy), old);
+}
+
+/* Waiting for the stop signal, or with it masked, would leave a stop unanswered. These return or
+ * go on waiting with EINTR as for any other handled signal. */
+PUBLIC int sigsuspend(const sigset_t *mask) {
+    REAL(sigsuspend, __sigsuspend)
+    sigset_t copy;
+    return real(without_stop_signal(SIG_SETMASK, mask, &copy));
+}
+
+PUBLIC int sigwait(const sigset_t *set, int *sig) {
+    REAL(sigwait, __sigwait)
+    sigset_t copy;
+    return real(without_stop_signal(SIG_SETMASK, set, &copy), sig);
+}
+
+PUBLIC int sigwaitinfo(const sigset_t *set, siginfo_t *info) {
+    REAL(sigwaitinfo, __sigwaitinfo)
+    sigset_t copy;
+    return real(without_stop_signal(SIG_SETMASK, set, &copy), info);
+}
+
+PUBLIC int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *timeout) {
+    REAL(sigtimedwait, __sigtimedwait)
+    sigset_t copy;
+    return real(without_stop_signal(SIG_SETMASK, set, &copy), info, timeout);
+}
+
+PUBLIC int pselect(int n, fd_set *in, fd_set *out, fd_set *err, const struct timespec *timeout, const sigset_t *mask) {
+    REAL(pselect, __pselect)
+    sigset_t copy;
+    return real(n, in, out, err, timeout, without_stop_signal(SIG_SETMASK, mask, &copy));
+}
+
+/* A handler that masks all signals while it runs. */
+PUBLIC int sigaction(int sig, const struct sigaction *action, struct sigaction *old) {
+    REAL(sigaction, __sigaction)
+    struct sigaction copy;
+    if (action && sigismember(&action->sa_mask, stop_signal()) == 1) {
+        copy = *action;
+        sigdelset(&copy.sa_mask, stop_signal());
+        action = &copy;
+    }
+    return real(sig, action, old);
+}
+
+/* These two have no second name in a static libc. */
+#define REAL_OR_SYSCALL(name)                                                                      \
+    static __typeof__(&name) real_fn;                                                              \
+    __typeof__(&name) real = mo_load_rlx(&real_fn); /* idempotent */                               \
+    if (!real) {                                                                                   \
+        real = (__typeof__(&name))dlsym(RTLD_NEXT, #name);                                         \
+        if (real == name) real = NULL;                                                             \
+        mo_store_rlx(&real_fn, real); /* idempotent */                                             \
+    }
+
+PUBLIC int ppoll(struct pollfd *fds, nfds_t num, const struct timespec *timeout, const sigset_t *mask) {
+    REAL_OR_SYSCALL(ppoll)
+    sigset_t copy;
+    mask = without_stop_signal(SIG_SETMASK, mask, &copy);
+    if (real) return real(fds, num, timeout, mask);
+    struct timespec left; /* the kernel changes it */
+    if (timeout) left = *timeout;
+    return (int)syscall(SYS_ppoll, fds, num, timeout ? &left : NULL, mask, (size_t)8);
+}
+
+PUBLIC int epoll_pwait(int fd, struct epoll_event *events, int max, int timeout_ms, const sigset_t *mask) {
+    REAL_OR_SYSCALL(epoll_pwait)
+    sigset_t copy;
+    mask = without_stop_signal(SIG_SETMASK, mask, &copy);
+    if (real) return real(fd, events, max, timeout_ms, mask);
+    return (int)syscall(SYS_epoll_pwait, fd, events, max, timeout_ms, mask, (size_t)8);
 }
 
 /* ---------------------------------------------------------------- loader */

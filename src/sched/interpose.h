@@ -6,6 +6,7 @@
 #include <signal.h>
 
 #include "base/compiler.h"
+#include "sys/lock.h"
 
 typedef struct mo_interpose_hooks {
     bool (*start)(void); /* starts the runtime if need be; false: it cannot start */
@@ -17,6 +18,11 @@ typedef struct mo_interpose_hooks {
 } mo_interpose_hooks;
 
 extern mo_interpose_hooks mo_interpose;
+/* The first of them, needed before anything could fill it in; defined in gc/start.c. */
+bool mo_start_for_thread(void);
+
+/* Guards the list of start records; for fork. */
+mo_lock *mo_records_lock(void);
 
 /* libc's own, for the library's threads. */
 int mo_real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);

@@ -5,13 +5,13 @@
 #include <signal.h>
 
 #include "sched/interpose.h"
+#include "sched/thread.h"
 
-bool mo_runtime_thread_start(const char *name, void *(*fn)(void *), void *arg) {
-    enum { STACK_BYTES = 256 << 10 };
+static bool start(const char *name, size_t stack_bytes, void *(*fn)(void *), void *arg) {
     pthread_attr_t attr;
     if (pthread_attr_init(&attr) != 0) return false;
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attr, STACK_BYTES);
+    if (stack_bytes) pthread_attr_setstacksize(&attr, stack_bytes);
     sigset_t all, old;
     sigfillset(&all);
     mo_real_pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -20,5 +20,18 @@ bool mo_runtime_thread_start(const char *name, void *(*fn)(void *), void *arg) {
     mo_real_pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (ok) pthread_setname_np(thread, name);
     pthread_attr_destroy(&attr);
+    return ok;
+}
+
+bool mo_runtime_thread_start(const char *name, size_t stack_bytes, void *(*fn)(void *), void *arg) {
+    mo_thread *t = mo_self;
+    if (!mo_is_registered(t)) return start(name, stack_bytes, fn, arg);
+    mo_cpu_regs regs = t->regs; /* the collector's, published for its own scan */
+    uintptr_t sp = t->sp;
+    mo_thread_block_begin(t);
+    bool ok = start(name, stack_bytes, fn, arg);
+    mo_thread_block_end(t);
+    t->regs = regs;
+    t->sp = sp;
     return ok;
 }

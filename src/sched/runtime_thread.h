@@ -5,8 +5,11 @@
 
 #include "base/compiler.h"
 
-/* Starts a detached thread with all signals blocked. false if the system refuses. World running:
- * libc allocates for it. */
-bool mo_runtime_thread_start(const char *name, void *(*fn)(void *), void *arg);
+enum { MO_SERVICE_STACK_BYTES = 256 << 10 }; /* for threads that run no user code */
+
+/* Starts a detached thread with all signals blocked; stack_bytes 0: libc's default. false if the
+ * system refuses. World running, no lock held that a stop needs: libc takes locks of its own, which
+ * stopped threads may hold, so a registered caller counts as stopped meanwhile. */
+bool mo_runtime_thread_start(const char *name, size_t stack_bytes, void *(*fn)(void *), void *arg);
 
 #endif

@@ -140,6 +140,15 @@ void mo_lock_acquire_blocking(mo_thread *t, mo_lock *l) {
     t->sp = sp;
 }
 
+bool mo_lock_acquire_blocking_timed(mo_thread *t, mo_lock *l, int64_t timeout_ns) {
+    if (mo_lock_try(l)) return true;
+    mo_thread_block_begin(t);
+    bool ok = mo_lock_slow_timed(l, timeout_ns);
+    if (ok) mo_lock_rank_enter(l);
+    mo_thread_block_end(t);
+    return ok;
+}
+
 /* The program may have replaced our handler since start: then nobody would ever answer. */
 static void check_handler(void) {
     struct sigaction now;

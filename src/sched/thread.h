@@ -95,12 +95,20 @@ MO_INLINE void mo_thread_block_begin(mo_thread *t) {
 void mo_thread_block_end(mo_thread *t);
 /* Takes a lock that is held through stops. */
 void mo_lock_acquire_blocking(mo_thread *t, mo_lock *l);
+bool mo_lock_acquire_blocking_timed(mo_thread *t, mo_lock *l, int64_t timeout_ns);
 
 /* Stops all registered threads but self. self holds the GC lock; returns with the registry lock
  * held. */
 void mo_world_stop(mo_thread *self);
 void mo_world_start(void);
 
+/* Publishes the calling function's frame as the end of the stack to scan: for functions through
+ * which the program enters the runtime, before they call anything. The frames below then hold
+ * only what the runtime put there, and stale words of earlier calls: neither is scanned. */
+MO_INLINE void mo_thread_publish_here(mo_thread *t) {
+    mo_cpu_save_regs(&t->regs);
+    t->sp = mo_cpu_sp();
+}
 /* Runs fn with the caller's callee-saved registers and stack pointer published in t, so that
  * the stack can be scanned from there and nothing below it. */
 void mo_thread_publish(mo_thread *t, void (*fn)(mo_thread *t, void *arg), void *arg);

@@ -15,34 +15,6 @@
 
 #if !defined(__x86_64__)
 #error "mound supports x86-64 only; another CPU needs its branch in src/sys/cpu.h"
-/* Which of the eight words at p lie in [base, base + used): bit i for p[i]. The forms are
- * written as assembly, so that one compilation holds both; the vector form uses registers 16 and
- * up and k1, which code compiled for the base level never holds anything in. */
-typedef enum mo_cpu_level { MO_CPU_BASE, MO_CPU_AVX512 } mo_cpu_level;
-
-MO_INLINE mo_cpu_level mo_cpu_detect(void) {
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx512f") ? MO_CPU_AVX512 : MO_CPU_BASE;
-}
-
-MO_INLINE uint32_t mo_cpu_in_range8(const uintptr_t *p, uintptr_t base, uintptr_t used, mo_cpu_level level) {
-    uint32_t mask;
-    if (level == MO_CPU_AVX512) {
-        __asm__("vpbroadcastq %2, %%zmm17\n\t"
-                "vpbroadcastq %3, %%zmm18\n\t"
-                "vmovdqu64 %1, %%zmm16\n\t"
-                "vpsubq %%zmm17, %%zmm16, %%zmm16\n\t"
-                "vpcmpltuq %%zmm18, %%zmm16, %%k1\n\t"
-                "kmovw %%k1, %0"
-                : "=r"(mask)
-                : "m"(*(const uintptr_t(*)[8])p), "r"(base), "r"(used));
-        return mask;
-    }
-    mask = 0;
-    for (int i = 0; i < 8; i++) mask |= (uint32_t)(p[i] - base < used) << i;
-    return mask;
-}
-
 #endif
 
 enum { MO_RED_ZONE_BYTES = 128, MO_CACHE_LINE_BYTES = 64 };
@@ -102,8 +74,13 @@ MO_INLINE void mo_cpu_context_vector(const ucontext_t *uc, uintptr_t *lo, uintpt
 }
 
 /* Which of the eight words at p lie in [base, base + used): bit i for p[i]. The forms are
- * written as assembly, so that one compilation holds both; the vector form uses registers 16 and
- * up and k1, which code compiled for the base level never holds anything in. */
+ * written as assembly, so that one compilation holds both; the vector form uses registers that
+ * code compiled for the base level never holds anything in. */
+#ifdef __AVX512F__
+#define MO_CPU_AVX512_CLOBBERS : "xmm16", "xmm17", "xmm18", "k1"
+#else
+#define MO_CPU_AVX512_CLOBBERS
+#endif
 typedef enum mo_cpu_level { MO_CPU_BASE, MO_CPU_AVX512 } mo_cpu_level;
 
 MO_INLINE mo_cpu_level mo_cpu_detect(void) {
@@ -121,7 +98,7 @@ MO_INLINE uint32_t mo_cpu_in_range8(const uintptr_t *p, uintptr_t base, uintptr_
                 "vpcmpltuq %%zmm18, %%zmm16, %%k1\n\t"
                 "kmovw %%k1, %0"
                 : "=r"(mask)
-                : "m"(*(const uintptr_t(*)[8])p), "r"(base), "r"(used));
+                : "m"(*(const uintptr_t(*)[8])p), "r"(base), "r"(used)MO_CPU_AVX512_CLOBBERS);
         return mask;
     }
     mask = 0;

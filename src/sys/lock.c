@@ -26,6 +26,16 @@ void mo_lock_slow(mo_lock *l) {
         mo_futex_wait(&l->word, 2, -1);
 }
 
+bool mo_lock_slow_timed(mo_lock *l, int64_t timeout_ns) {
+    uint64_t end = mo_clock_ns() + (uint64_t)timeout_ns;
+    while (mo_xchg_acq(&l->word, 2) != 0) { /* [L] pairs with [U] in lock.h */
+        uint64_t now = mo_clock_ns();
+        if (now >= end) return false; /* the word stays 2: at most one superfluous wake */
+        mo_futex_wait(&l->word, 2, (int64_t)(end - now));
+    }
+    return true;
+}
+
 void mo_lock_wake(mo_lock *l) { mo_futex_wake(&l->word, 1); }
 
 #if MO_VARIETY >= 2

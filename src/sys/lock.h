@@ -21,6 +21,7 @@ typedef enum mo_lock_rank {
     MO_RANK_SWEEP,    /* the background sweeper's batch; held through a collection */
     MO_RANK_REGISTRY, /* the list of threads; held through a stop */
     MO_RANK_ROOTS,    /* added roots, loaded objects */
+    MO_RANK_RECORDS,  /* start records of threads */
     MO_RANK_SPECIALS, /* weak pointers and cleanups */
     MO_RANK_CLEANUPQ, /* queue of cleanups to run */
     MO_RANK_TYPES,    /* table of type descriptors */
@@ -35,6 +36,8 @@ typedef struct mo_lock {
 } mo_lock;
 
 void mo_lock_slow(mo_lock *l);
+/* false: not to be had in that time. No rank check. */
+bool mo_lock_slow_timed(mo_lock *l, int64_t timeout_ns);
 void mo_lock_wake(mo_lock *l);
 
 #if MO_VARIETY >= 2

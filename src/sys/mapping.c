@@ -43,6 +43,15 @@ static bool is_readable(uintptr_t addr) {
     return syscall(SYS_rt_sigprocmask, NO_SUCH_REQUEST, addr, NULL, SET_BYTES) == -1 && errno != EFAULT;
 }
 
+uintptr_t mo_mapping_readable_end(uintptr_t lo, uintptr_t hi) {
+    int saved = errno;
+    uintptr_t end = lo;
+    while (end < hi && is_readable(mo_align_down(end, MO_OS_PAGE_BYTES)))
+        end = mo_align_down(end, MO_OS_PAGE_BYTES) + MO_OS_PAGE_BYTES;
+    errno = saved;
+    return mo_min(end, hi);
+}
+
 static bool probe(uintptr_t addr, uintptr_t *lo, uintptr_t *hi) {
     *lo = mo_align_down(addr, MO_OS_PAGE_BYTES);
     *hi = *lo;
