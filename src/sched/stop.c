@@ -239,7 +239,10 @@ int mo_threads_init(int sig) {
     action.sa_sigaction = on_stop_signal;
     action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
     sigemptyset(&action.sa_mask);
-    if (sigaction(sig, &action, &previous_action) != 0) return -EINVAL;
+    struct sigaction before;
+    if (sigaction(sig, &action, &before) != 0) return -EINVAL;
+    /* A start that failed later left our handler in place. */
+    if (before.sa_sigaction != on_stop_signal) previous_action = before;
     w->signal = sig;
     return 0;
 }

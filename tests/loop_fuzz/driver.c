@@ -155,12 +155,13 @@ void *fuzz_array(size_t bytes) {
     return p;
 }
 
-/* When stepping: a call that saves nothing on the stack, and leaves in the registers it need not
+/* When stepping (but not through itself): a call that saves nothing on the stack, and leaves in the registers it need not
  * keep, and below the stack pointer, what any call may leave there: something else. */
 __asm__(".text\n\t.globl fuzz_call\n\t.type fuzz_call, @function\n"
         "fuzz_call:\n\t"
         "cmpl $0, is_stepping(%rip)\n\t"
         "je collect\n\t"
+        "pushfq\n\tandq $~0x100, (%rsp)\n\tpopfq\n\t"
         "xorl %eax, %eax\n\txorl %ecx, %ecx\n\txorl %edx, %edx\n\txorl %esi, %esi\n\t"
         "xorl %edi, %edi\n\txorl %r8d, %r8d\n\txorl %r9d, %r9d\n\txorl %r10d, %r10d\n\t"
         "xorl %r11d, %r11d\n\t"
@@ -170,6 +171,7 @@ __asm__(".text\n\t.globl fuzz_call\n\t.type fuzz_call, @function\n"
         ".irp i, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120, 128\n\t"
         "movq %rax, -\\i(%rsp)\n\t"
         ".endr\n\t"
+        "pushfq\n\torq $0x100, (%rsp)\n\tpopfq\n\t"
         "ret\n\t.size fuzz_call, . - fuzz_call");
 
 __attribute__((noinline)) static int is_lost(const fuzz_case *c) {
@@ -187,7 +189,7 @@ int main(int argc, char **argv) {
     int lost = 0;
     is_stepping = argc > 1 && strcmp(argv[1], "step") == 0;
     if (is_stepping) install_handlers();
-    alarm(60);
+    alarm(60 + (unsigned)fuzz_num_cases / 5);
     for (int i = 0; i < fuzz_num_cases; i++) {
         if (is_lost(&fuzz_cases[i])) {
             printf("lost %s\n", fuzz_cases[i].name);
