@@ -36,9 +36,12 @@ static const struct {
     const char *name;
     allocator alloc;
 } allocators[] = {
-    {"mound_alloc", mound_alloc},        {"mound_alloc_noscan", mound_alloc_noscan},
-    {"mound_alloc_aligned", alloc_aligned_64}, {"mound_alloc_array", alloc_array_of_1},
-    {"mound_try_alloc", try_scan},       {"mound_try_alloc noscan", try_noscan},
+    {"mound_alloc", mound_alloc},
+    {"mound_alloc_noscan", mound_alloc_noscan},
+    {"mound_alloc_aligned", alloc_aligned_64},
+    {"mound_alloc_array", alloc_array_of_1},
+    {"mound_try_alloc", try_scan},
+    {"mound_try_alloc noscan", try_noscan},
     {"mound_realloc", realloc_null},
 };
 enum { NUM_ALLOCATORS = sizeof allocators / sizeof allocators[0], MAX_ROUND = 2000 };
@@ -99,8 +102,7 @@ static void check_recycled(const char *name, allocator alloc, size_t size, int n
     if (r->num_dirty) fail_msg("%s(%zu): %d fresh objects are not zero", name, size, r->num_dirty);
     mound_gc();
     apart(refill_round, r);
-    if (r->num_dirty)
-        fail_msg("%s(%zu): %d swept objects are not zero", name, size, r->num_dirty);
+    if (r->num_dirty) fail_msg("%s(%zu): %d swept objects are not zero", name, size, r->num_dirty);
     if (r->num_reused == 0) fail_msg("%s(%zu): no memory was used again", name, size);
 }
 
@@ -301,7 +303,8 @@ static void assert_pattern(const unsigned char *p, size_t size) {
 
 static void realloc_keeps_the_bytes_and_zeroes_the_rest(void **state) {
     (void)state;
-    static const size_t sizes[] = {0, 1, 15, 16, 17, 40, 100, 1000, 1024, 5000, 32768, 33000, 200000};
+    static const size_t sizes[] = {0,    1,    15,   16,    17,    40,    100,
+                                   1000, 1024, 5000, 32768, 33000, 200000};
     enum { NUM = sizeof sizes / sizeof sizes[0] };
     for (int kind = 0; kind < 4; kind++) {
         for (int i = 0; i < NUM; i++) {
@@ -319,7 +322,8 @@ static void realloc_keeps_the_bytes_and_zeroes_the_rest(void **state) {
                 /* Usable bytes beyond what was copied: zero, whether it moved or not. */
                 size_t known = from > to ? to : from;
                 if (!is_zero(q + known, mound_size(q) - known))
-                    fail_msg("kind %d: %zu -> %zu leaves old bytes behind the copy", kind, from, to);
+                    fail_msg("kind %d: %zu -> %zu leaves old bytes behind the copy", kind, from,
+                             to);
                 if (q != p && kind != 2) assert_pattern(p, from); /* the old one stays valid */
                 if (q != p && kind == 2) assert_null(mound_base(p));
                 if (kind == 2) mound_free(q);
@@ -444,10 +448,10 @@ static void try_alloc_makes_the_kind_it_is_asked_for(void **state) {
 
 static void impossible_sizes_give_null_and_change_nothing(void **state) {
     (void)state;
-    static const size_t sizes[] = {SIZE_MAX,           SIZE_MAX - 1,        SIZE_MAX - 8190,
-                                   SIZE_MAX - 8191,    SIZE_MAX - 8192,     SIZE_MAX / 2 + 1,
-                                   SIZE_MAX / 2,       (size_t)1 << 62,     (size_t)1 << 48,
-                                   (size_t)1 << 41,    SIZE_MAX - (1 << 20)};
+    static const size_t sizes[] = {SIZE_MAX,        SIZE_MAX - 1,        SIZE_MAX - 8190,
+                                   SIZE_MAX - 8191, SIZE_MAX - 8192,     SIZE_MAX / 2 + 1,
+                                   SIZE_MAX / 2,    (size_t)1 << 62,     (size_t)1 << 48,
+                                   (size_t)1 << 41, SIZE_MAX - (1 << 20)};
     mound_mem_stats before = {.struct_bytes = sizeof before}, after = before;
     void *kept = mound_alloc(100);
     mound_gc();
@@ -508,7 +512,8 @@ static void the_compiler_knows_the_sizes(void **state) {
     (void)state;
 #if defined(__OPTIMIZE__) && defined(__GNUC__)
     void *p = mound_alloc(24), *q = mound_alloc_array(3, 8), *r = mound_alloc_aligned(64, 100);
-    void *s = mound_alloc_noscan(24), *t = mound_alloc_uncollectable(24), *u = mound_try_alloc(24, 0);
+    void *s = mound_alloc_noscan(24), *t = mound_alloc_uncollectable(24),
+         *u = mound_try_alloc(24, 0);
     assert_int_equal(__builtin_object_size(p, 0), 24);
     assert_int_equal(__builtin_object_size(q, 0), 24);
     assert_int_equal(__builtin_object_size(r, 0), 100);

@@ -26,8 +26,8 @@ static void freeing_a_foreign_pointer(void **state) {
     static int global;
     void *from_malloc = malloc(100);
     char value[32];
-    void *const foreign[] = {&local, &global, from_malloc, (void *)(uintptr_t)free_it, (void *)8,
-                             (void *)UINTPTR_MAX};
+    void *const foreign[] = {
+        &local, &global, from_malloc, (void *)(uintptr_t)free_it, (void *)8, (void *)UINTPTR_MAX};
     for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++) {
         snprintf(value, sizeof value, "mound_free(%p)", foreign[i]);
         expect_line(free_it, foreign[i], value, "not from mound");
@@ -43,7 +43,8 @@ static void freeing_an_interior_pointer(void **state) {
         const size_t offs[] = {1, 8, sizes[i] / 2, sizes[i] - 1};
         for (int k = 0; k < 4; k++) {
             char value[64];
-            snprintf(value, sizeof value, "points %zu bytes into the object at %p", offs[k], (void *)p);
+            snprintf(value, sizeof value, "points %zu bytes into the object at %p", offs[k],
+                     (void *)p);
             expect_line(free_it, p + offs[k], "mound_free(0x", value);
         }
         mound_keep_alive(p);
@@ -104,9 +105,9 @@ static void free_again_after_another_thread(void *arg) {
 
 static void freeing_twice_in_every_state(void **state) {
     (void)state;
-    void (*const twice[])(void *) = {free_at_once_again,         free_again_after_others,
-                                     free_again_after_gc,        free_again_with_a_neighbour_alive,
-                                     free_uncollectable_again,   free_again_after_another_thread};
+    void (*const twice[])(void *) = {free_at_once_again,       free_again_after_others,
+                                     free_again_after_gc,      free_again_with_a_neighbour_alive,
+                                     free_uncollectable_again, free_again_after_another_thread};
     static const size_t sizes[] = {16, 64, 1000, 5000, 32768};
     for (size_t i = 0; i < sizeof twice / sizeof twice[0]; i++)
         for (int k = 0; k < 5; k++)
@@ -166,7 +167,9 @@ static void typed_outside(void *arg) {
 }
 static void alloc_size(void *arg) { use(mound_alloc((size_t)(uintptr_t)arg)); }
 static void noscan_size(void *arg) { use(mound_alloc_noscan((size_t)(uintptr_t)arg)); }
-static void uncollectable_size(void *arg) { use(mound_alloc_uncollectable((size_t)(uintptr_t)arg)); }
+static void uncollectable_size(void *arg) {
+    use(mound_alloc_uncollectable((size_t)(uintptr_t)arg));
+}
 static void aligned_size(void *arg) { use(mound_alloc_aligned(64, (size_t)(uintptr_t)arg)); }
 static void realloc_size(void *arg) { use(mound_realloc(mound_alloc(10), (size_t)(uintptr_t)arg)); }
 static void alignment(void *arg) { use(mound_alloc_aligned((size_t)(uintptr_t)arg, 10)); }
@@ -179,7 +182,8 @@ static void overflowing_products(void **state) {
 
 static void impossible_sizes(void **state) {
     (void)state;
-    void (*const fns[])(void *) = {alloc_size, noscan_size, uncollectable_size, aligned_size, realloc_size};
+    void (*const fns[])(void *) = {alloc_size, noscan_size, uncollectable_size, aligned_size,
+                                   realloc_size};
     static const size_t sizes[] = {SIZE_MAX, SIZE_MAX - 4096, SIZE_MAX / 2 + 1, (size_t)1 << 50};
     for (size_t i = 0; i < sizeof fns / sizeof fns[0]; i++) {
         for (int k = 0; k < 4; k++) {
@@ -245,9 +249,7 @@ static void cleanup_with_arg_obj(void *arg) {
     char *p = mound_alloc(64);
     mound_add_cleanup(p, nothing, p + (uintptr_t)arg);
 }
-static void cleanup_null_fn(void *arg) {
-    mound_add_cleanup(mound_alloc(64), NULL, arg);
-}
+static void cleanup_null_fn(void *arg) { mound_add_cleanup(mound_alloc(64), NULL, arg); }
 static void cleanup_foreign(void *arg) { mound_add_cleanup(arg, nothing, NULL); }
 static void weak_foreign(void *arg) { (void)mound_weak_make(arg); }
 
@@ -289,8 +291,10 @@ static void stats_without_a_size(void **state) {
 
 static void cleanups(void **state) {
     (void)state;
-    expect_line(cleanup_with_arg_obj, (void *)0, "mound_add_cleanup(0x", "arg points into the object");
-    expect_line(cleanup_with_arg_obj, (void *)63, "mound_add_cleanup(0x", "arg points into the object");
+    expect_line(cleanup_with_arg_obj, (void *)0, "mound_add_cleanup(0x",
+                "arg points into the object");
+    expect_line(cleanup_with_arg_obj, (void *)63, "mound_add_cleanup(0x",
+                "arg points into the object");
     expect_line(cleanup_null_fn, NULL, "mound_add_cleanup(0x", "pass a function");
     int local;
     expect_line(cleanup_foreign, &local, "mound_add_cleanup(0x", "not inside an object");

@@ -34,7 +34,8 @@ static void make_forgotten_field(void *arg) {
 static void make_only_listed(void *arg) {
     (void)arg;
     run_deep(make_leaky, NULL);
-    for (int i = 0; i < 4000; i++) holders[i]->forgotten = holders[i]->listed; /* reached otherwise */
+    for (int i = 0; i < 4000; i++)
+        holders[i]->forgotten = holders[i]->listed; /* reached otherwise */
     wipe_stack();
     mound_gc();
 }
@@ -83,7 +84,8 @@ static void checkmark_is_silent_where_nothing_is_wrong(void **state) {
 
 static void read_freed_memory(void *arg) {
     setenv("MOUND_DEBUG", "scribble=1", 1);
-    unsigned char *p = mound_alloc((size_t)(uintptr_t)arg), *q = mound_alloc((size_t)(uintptr_t)arg);
+    unsigned char *p = mound_alloc((size_t)(uintptr_t)arg),
+                  *q = mound_alloc((size_t)(uintptr_t)arg);
     memset(p, 1, 16);
     mound_free(p);
     mound_keep_alive(q);
@@ -123,7 +125,8 @@ static void scribble_overwrites_what_is_freed_or_swept(void **state) {
     static const size_t sizes[] = {16, 64, 1000, 5000};
     for (int i = 0; i < 4; i++) {
         test_death d = test_die(read_freed_memory, (void *)sizes[i]);
-        if (test_exit_status(&d) != 0) fail_msg("%zu bytes were not overwritten by mound_free", sizes[i]);
+        if (test_exit_status(&d) != 0)
+            fail_msg("%zu bytes were not overwritten by mound_free", sizes[i]);
     }
     test_death d = test_die(read_swept_memory, NULL);
     assert_int_equal(test_exit_status(&d), 0);

@@ -225,14 +225,20 @@ static void add_stoppable(void *arg) {
     }
 }
 
+static void add_to_new_kept(void *arg) {
+    mound_cleanup *c = arg;
+    kept = mound_alloc(64);
+    for (int i = 0; i < NUM; i++)
+        c[i] = mound_add_cleanup(kept, count, num_run); /* records again */
+}
+
 static void a_stale_handle_harms_no_other_cleanup(void **state) {
     (void)state;
     next_count();
     static mound_cleanup old[NUM], young[NUM];
     apart(add_stoppable, old);
     for (int i = 0; i < NUM; i++) mound_cleanup_stop(old[i]);
-    kept = mound_alloc(64);
-    for (int i = 0; i < NUM; i++) young[i] = mound_add_cleanup(kept, count, num_run); /* records again */
+    apart(add_to_new_kept, young);
     for (int i = 0; i < NUM; i++) mound_cleanup_stop(old[i]);
     kept = NULL;
     assert_true(reaches(num_run, NUM));
@@ -293,7 +299,9 @@ static void mound_free_queues_the_cleanups(void **state) {
     (void)state;
     next_count();
     for (int i = 0; i < 100; i++) {
-        void *p = i % 3 == 0 ? mound_alloc(64) : i % 3 == 1 ? mound_alloc(50000) : mound_alloc_uncollectable(64);
+        void *p = i % 3 == 0   ? mound_alloc(64)
+                  : i % 3 == 1 ? mound_alloc(50000)
+                               : mound_alloc_uncollectable(64);
         mound_add_cleanup(p, count, num_run);
         mound_add_cleanup(p, count, num_run);
         mound_free(p);

@@ -121,7 +121,8 @@ static void garbage_of_every_size_class_and_kind_dies(void **state) {
             watch(100, make_kind);
             size_t dead = dead_after_gc(100);
             if (dead < 90)
-                fail_msg("%s, %zu bytes: only %zu of 100 died", kind_names[subject_kind], slot, dead);
+                fail_msg("%s, %zu bytes: only %zu of 100 died", kind_names[subject_kind], slot,
+                         dead);
         }
     }
 }
@@ -139,8 +140,10 @@ static void large_garbage_dies_and_its_memory_is_free(void **state) {
             size_t dead = dead_after_gc(20);
             mound_read_mem_stats(&after);
             if (dead < 18)
-                fail_msg("%s, %zu bytes: only %zu of 20 died", kind_names[subject_kind], sizes[k], dead);
-            assert_true(after.heap_inuse_bytes <= before.heap_inuse_bytes + 3 * sizes[k] + (1 << 20));
+                fail_msg("%s, %zu bytes: only %zu of 20 died", kind_names[subject_kind], sizes[k],
+                         dead);
+            assert_true(after.heap_inuse_bytes <=
+                        before.heap_inuse_bytes + 3 * sizes[k] + (1 << 20));
         }
     }
 }
@@ -183,7 +186,8 @@ static void a_dropped_list_is_counted_as_freed(void **state) {
     assert_nearly_all_die(1);
     mound_read_mem_stats(&after);
     uint64_t freed = after.num_frees - before.num_frees;
-    if (freed < num / 100 * 95) fail_msg("%zu nodes dropped, %llu freed", num, (unsigned long long)freed);
+    if (freed < num / 100 * 95)
+        fail_msg("%zu nodes dropped, %llu freed", num, (unsigned long long)freed);
     assert_true(after.heap_objects < before.heap_objects + num / 20 + 1000);
 }
 
@@ -347,7 +351,8 @@ static void live_data_survives_many_collections_among_garbage(void **state) {
         n->check = i * 2654435761u;
         n->next = head;
         head = n;
-        for (int k = 0; k < 300; k++) memset(mound_alloc(16 + (i * 37 + (size_t)k * 11) % 3000), 0xa5, 16);
+        for (int k = 0; k < 300; k++)
+            memset(mound_alloc(16 + (i * 37 + (size_t)k * 11) % 3000), 0xa5, 16);
         if (i % 3 == 0) mound_gc();
     }
     assert_true(list_is_intact(head, rounds));
@@ -363,7 +368,9 @@ static void *by_typed(size_t i) {
     (void)i;
     return mound_new_typed(link_pair);
 }
-static void *by_typed_array(size_t i) { return mound_alloc_typed(MOUND_TYPEOF(link_pair), 4000 + i % 10); }
+static void *by_typed_array(size_t i) {
+    return mound_alloc_typed(MOUND_TYPEOF(link_pair), 4000 + i % 10);
+}
 static void *by_aligned(size_t i) { return mound_alloc_aligned(i % 2 ? 64 : 65536, 2000); }
 static void *by_try(size_t i) { return mound_try_alloc(i % 2 ? 100 : 50000, MOUND_NOSCAN); }
 static void *by_realloc(size_t i) { return mound_realloc(mound_alloc(100), 10000 + i % 2 * 50000); }
@@ -414,13 +421,18 @@ static void a_collection_sees_the_whole_stack_whoever_started_it(void **state) {
         const char *name;
         void *(*make)(size_t);
     } ways[] = {
-        {"small", by_small},   {"noscan", by_noscan}, {"large", by_large}, {"large scanned", by_large_scanned},
-        {"typed", by_typed},   {"typed array", by_typed_array}, {"aligned", by_aligned}, {"try", by_try},
-        {"realloc", by_realloc}, {"uncollectable", by_uncollectable}, {"text", by_text}, {"free_os_memory", by_free_os_memory},
+        {"small", by_small},     {"noscan", by_noscan},
+        {"large", by_large},     {"large scanned", by_large_scanned},
+        {"typed", by_typed},     {"typed array", by_typed_array},
+        {"aligned", by_aligned}, {"try", by_try},
+        {"realloc", by_realloc}, {"uncollectable", by_uncollectable},
+        {"text", by_text},       {"free_os_memory", by_free_os_memory},
     };
     for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
-        mound_gc(); /* from here: a stack pointer remembered from this call must not be used below */
-        if (!deep_frame_is_seen(30, ways[i].make)) fail_msg("collections started by allocating: %s", ways[i].name);
+        mound_gc(); /* from here: a stack pointer remembered from this call must not be used below
+                     */
+        if (!deep_frame_is_seen(30, ways[i].make))
+            fail_msg("collections started by allocating: %s", ways[i].name);
     }
 }
 

@@ -33,7 +33,8 @@ static void expect_refused(const char *name, const char *value, const char *part
     setting s = {name, value};
     test_death d = test_die(start_by_init, &s);
     if (test_exit_status(&d) != 10) {
-        print_error("%s=%s: wait status 0x%x, stderr \"%s\"\n", name, value, (unsigned)d.status, d.text);
+        print_error("%s=%s: wait status 0x%x, stderr \"%s\"\n", name, value, (unsigned)d.status,
+                    d.text);
         fail();
     }
     test_expect_text(&d, name, __FILE__, __LINE__);
@@ -53,18 +54,21 @@ static void expect_accepted(const char *name, const char *value) {
     setting s = {name, value};
     test_death d = test_die(start, &s);
     if (test_exit_status(&d) != 0) {
-        print_error("%s=%s: wait status 0x%x, stderr \"%s\"\n", name, value, (unsigned)d.status, d.text);
+        print_error("%s=%s: wait status 0x%x, stderr \"%s\"\n", name, value, (unsigned)d.status,
+                    d.text);
         fail();
     }
 }
 
 static void gogc(void **state) {
     (void)state;
-    static const char *const bad[] = {"abc", "-1", "100%", "1e2", "0x10", " 5", "2147483648", "99999999999999999999"};
+    static const char *const bad[] = {"abc",  "-1", "100%",       "1e2",
+                                      "0x10", " 5", "2147483648", "99999999999999999999"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         expect_refused("MOUND_GOGC", bad[i], "use a percentage such as 100, or off");
     static const char *const good[] = {"", "0", "1", "100", "off", "2147483647"};
-    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) expect_accepted("MOUND_GOGC", good[i]);
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        expect_accepted("MOUND_GOGC", good[i]);
 }
 
 static void gogc_is_what_set_gc_percent_returns_child(void *arg) {
@@ -82,13 +86,30 @@ static void gogc_takes_effect(void **state) {
 
 static void debug(void **state) {
     (void)state;
-    static const char *const bad[] = {"nonsense",  "gctrace",     "gctrace=",   "gctrace=2", "gctrace=x", "gctrace=1,bogus=1",
-                                      "=1",        "gcstress=-1", "verify=yes", "GCTRACE=1", "seed=99999999999999999999"};
+    static const char *const bad[] = {"nonsense",
+                                      "gctrace",
+                                      "gctrace=",
+                                      "gctrace=2",
+                                      "gctrace=x",
+                                      "gctrace=1,bogus=1",
+                                      "=1",
+                                      "gcstress=-1",
+                                      "verify=yes",
+                                      "GCTRACE=1",
+                                      "seed=99999999999999999999"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         expect_refused("MOUND_DEBUG", bad[i], "key=number");
-    static const char *const good[] = {"", "gctrace=1", "gctrace=0,", "gcstress=50,verify=1", "scribble=1,gccheckmark=1",
-                                       "seed=9223372036854775807", "inittrace=1", "sysfault=0", "heapend=1"};
-    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) expect_accepted("MOUND_DEBUG", good[i]);
+    static const char *const good[] = {"",
+                                       "gctrace=1",
+                                       "gctrace=0,",
+                                       "gcstress=50,verify=1",
+                                       "scribble=1,gccheckmark=1",
+                                       "seed=9223372036854775807",
+                                       "inittrace=1",
+                                       "sysfault=0",
+                                       "heapend=1"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        expect_accepted("MOUND_DEBUG", good[i]);
 }
 
 static void the_message_quotes_the_part_that_is_wrong(void **state) {
@@ -102,17 +123,21 @@ static void the_message_quotes_the_part_that_is_wrong(void **state) {
 static void signals(void **state) {
     (void)state;
     static const char *const bad[] = {"9", "19", "11", "0", "-3", "abc", "65", "1000", "32"};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) expect_refused("MOUND_SIGNAL", bad[i], "signal");
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        expect_refused("MOUND_SIGNAL", bad[i], "signal");
     static const char *const good[] = {"", "10", "23", "40"};
-    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) expect_accepted("MOUND_SIGNAL", good[i]);
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        expect_accepted("MOUND_SIGNAL", good[i]);
 }
 
 static void gcworkers(void **state) {
     (void)state;
     static const char *const bad[] = {"0", "65", "-1", "two", "1.5"};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) expect_refused("MOUND_GCWORKERS", bad[i], "use 1 to 64");
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        expect_refused("MOUND_GCWORKERS", bad[i], "use 1 to 64");
     static const char *const good[] = {"", "1", "64"};
-    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) expect_accepted("MOUND_GCWORKERS", good[i]);
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        expect_accepted("MOUND_GCWORKERS", good[i]);
 }
 
 static void long_values_are_cut(void **state) {
@@ -120,7 +145,8 @@ static void long_values_are_cut(void **state) {
     char *text = malloc(5001);
     memset(text, 'x', 5000);
     text[5000] = '\0';
-    static const char *const names[] = {"MOUND_GOGC", "MOUND_DEBUG", "MOUND_SIGNAL", "MOUND_GCWORKERS"};
+    static const char *const names[] = {"MOUND_GOGC", "MOUND_DEBUG", "MOUND_SIGNAL",
+                                        "MOUND_GCWORKERS"};
     for (int i = 0; i < 4; i++) expect_refused(names[i], text, "xxxxxxxx");
     free(text);
 }
@@ -241,7 +267,8 @@ static void a_smaller_reservation_is_taken_where_a_limit_refuses(void **state) {
     for (int i = 0; i < 3; i++) {
         test_death d = test_die(work_under, (void *)limits[i]);
         if (test_exit_status(&d) != 0)
-            fail_msg("under %zu GiB: wait status 0x%x: %s", limits[i] >> 30, (unsigned)d.status, d.text);
+            fail_msg("under %zu GiB: wait status 0x%x: %s", limits[i] >> 30, (unsigned)d.status,
+                     d.text);
     }
 }
 

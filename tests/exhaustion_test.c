@@ -127,8 +127,10 @@ static void verify(void) {
 static void churn(size_t num) {
     for (size_t i = 0; i < num; i++) {
         node *n = i % 2 ? mound_try_alloc(16 + i * 13 % 200, 0) : mound_new_typed(node);
-        if (n) memset(n, 0x5a, 16);
-        else num_refused++;
+        if (n)
+            memset(n, 0x5a, 16);
+        else
+            num_refused++;
     }
     size_t *big = mound_try_alloc(3 << 20, MOUND_NOSCAN);
     if (big) big[0] = big[300000] = 1;
@@ -163,19 +165,23 @@ static void run_workload(void) {
     verify();
     pthread_t thread[2];
     bool has_thread[2];
-    for (int i = 0; i < 2; i++) has_thread[i] = pthread_create(&thread[i], NULL, thread_main, NULL) == 0;
+    for (int i = 0; i < 2; i++)
+        has_thread[i] = pthread_create(&thread[i], NULL, thread_main, NULL) == 0;
     for (int round = 0; round < 3; round++) {
         churn(5000);
         for (int i = 0; i < 20; i++) mound_add_cleanup(mound_new(node), cleaned, NULL);
-        if (round == 1) mound_free_os_memory();
-        else mound_gc();
+        if (round == 1)
+            mound_free_os_memory();
+        else
+            mound_gc();
         verify();
     }
     for (int i = 0; i < 2; i++)
         if (has_thread[i]) pthread_join(thread[i], NULL);
     while (num_ranges > 0) {
         num_ranges--;
-        if (mound_root_remove(&range_block[2 * num_ranges], sizeof *range_block) != 0) lost("range", num_ranges);
+        if (mound_root_remove(&range_block[2 * num_ranges], sizeof *range_block) != 0)
+            lost("range", num_ranges);
     }
     mound_gc();
     verify();
@@ -192,8 +198,10 @@ typedef struct fault {
 static void run_with_fault(void *arg) {
     const fault *f = arg;
     setenv("MOUND_GCWORKERS", f->workers, 1);
-    if (f->and_after) mo_os_fault_from(f->at);
-    else mo_os_fault_at(f->at);
+    if (f->and_after)
+        mo_os_fault_from(f->at);
+    else
+        mo_os_fault_at(f->at);
     run_workload();
 }
 
@@ -205,7 +213,9 @@ static void run_and_count(void *arg) {
 }
 
 static bool is_clean_end(const test_death *d) {
-    if (strstr(d->text, "internal error") || strstr(d->text, "LOST") || strstr(d->text, "Sanitizer")) return false;
+    if (strstr(d->text, "internal error") || strstr(d->text, "LOST") ||
+        strstr(d->text, "Sanitizer"))
+        return false;
     int status = test_exit_status(d);
     if (status == 0) return true;
     if (status == 3) return strncmp(d->text, "mound: ", 7) == 0; /* could not start: it said so */
@@ -219,22 +229,30 @@ static bool is_clean_end(const test_death *d) {
 static void inject(bool and_after, const char *workers) {
     fault f = {0, and_after, workers};
     test_death d = test_die(run_and_count, &f);
-    if (test_exit_status(&d) != 0) fail_msg("without a fault: wait status 0x%x: %s", (unsigned)d.status, d.text);
+    if (test_exit_status(&d) != 0)
+        fail_msg("without a fault: wait status 0x%x: %s", (unsigned)d.status, d.text);
     uint64_t count = strtoull(d.text, NULL, 10), num_ok = 0, num_fatal = 0;
     assert_true(count > 20);
-    uint64_t step = count / (TEST_SANITIZED || MO_VARIETY >= 2 ? 25 : 90) + 1;
-    for (uint64_t n = 1; n <= count; n += n < 40 && !TEST_SANITIZED ? 1 : step) {
+    /* The first calls bring the runtime up and make the first collection: each of them; then some.
+     */
+    bool slow = TEST_SANITIZED || MO_VARIETY >= 2, first = strcmp(workers, "1") == 0;
+    uint64_t step = count / (slow ? 12 : 60) + 1, dense = slow ? (first ? 34 : 0) : 50;
+    for (uint64_t n = 1; n <= count; n += n < dense ? 1 : step) {
         f.at = n;
         d = test_die(run_with_fault, &f);
         if (!is_clean_end(&d))
-            fail_msg("memory call %llu%s of %llu refused, %s workers: wait status 0x%x, stderr \"%s\"",
-                     (unsigned long long)n, and_after ? " and all after it" : "", (unsigned long long)count, workers,
-                     (unsigned)d.status, d.text);
-        if (test_exit_status(&d) == 0) num_ok++;
-        else num_fatal++;
+            fail_msg(
+                "memory call %llu%s of %llu refused, %s workers: wait status 0x%x, stderr \"%s\"",
+                (unsigned long long)n, and_after ? " and all after it" : "",
+                (unsigned long long)count, workers, (unsigned)d.status, d.text);
+        if (test_exit_status(&d) == 0)
+            num_ok++;
+        else
+            num_fatal++;
     }
-    print_message("%llu memory calls%s: %llu runs finished, %llu ended with a line\n", (unsigned long long)count,
-                  and_after ? ", refused from the N-th on" : "", (unsigned long long)num_ok, (unsigned long long)num_fatal);
+    print_message("%llu memory calls%s: %llu runs finished, %llu ended with a line\n",
+                  (unsigned long long)count, and_after ? ", refused from the N-th on" : "",
+                  (unsigned long long)num_ok, (unsigned long long)num_fatal);
     if (!and_after) assert_true(num_ok > num_fatal); /* one refusal is nearly always survived */
 }
 
@@ -280,7 +298,8 @@ static void mark_without_memory(void *arg) {
     mo_os_fault_from(1);
     mound_gc();
     mo_os_fault_from(0);
-    for (size_t i = 0; i < num; i++) mound_keep_alive(memset(mound_alloc_noscan(16 + 16 * (i % 3)), 0x77, 16));
+    for (size_t i = 0; i < num; i++)
+        mound_keep_alive(memset(mound_alloc_noscan(16 + 16 * (i % 3)), 0x77, 16));
     check_wide_and_typed(num);
     mound_gc();
     check_wide_and_typed(num);
@@ -291,7 +310,8 @@ static void nothing_is_lost_when_there_are_no_mark_buffers(void **state) {
     static const size_t nums[] = {10, 600, 20000};
     for (int i = 0; i < 3; i++) {
         test_death d = test_die(mark_without_memory, (void *)nums[i]);
-        if (test_exit_status(&d) != 0) fail_msg("%zu children: wait status 0x%x: %s", nums[i], (unsigned)d.status, d.text);
+        if (test_exit_status(&d) != 0)
+            fail_msg("%zu children: wait status 0x%x: %s", nums[i], (unsigned)d.status, d.text);
     }
 }
 
@@ -311,7 +331,8 @@ static void mark_many_ranges_without_memory(void *arg) {
     mo_os_fault_from(1);
     mound_gc();
     mo_os_fault_from(0);
-    for (size_t i = 0; i < num + 5000; i++) mound_keep_alive(memset(mound_new(node), 0x77, sizeof(node)));
+    for (size_t i = 0; i < num + 5000; i++)
+        mound_keep_alive(memset(mound_new(node), 0x77, sizeof(node)));
     for (size_t i = 0; i < num; i++) check_node("range", block[2 * i], i);
     for (size_t i = 0; i < 5000; i++) check_node("word of the wide range", wide[i], i);
 }
@@ -355,8 +376,10 @@ static void try_until_null(void *arg) {
     node *volatile pile = NULL;
     for (int round = 0; round < 3; round++) {
         pile = pile_up(a[1]);
-        if (!pile || (pile->number + 1) * a[1] < a[0] / 4) lost("most of the memory, in round", (size_t)round);
-        if (mound_try_alloc((size_t)32 << 20, MOUND_NOSCAN)) lost("NULL for a large object, round", (size_t)round);
+        if (!pile || (pile->number + 1) * a[1] < a[0] / 4)
+            lost("most of the memory, in round", (size_t)round);
+        if (mound_try_alloc((size_t)32 << 20, MOUND_NOSCAN))
+            lost("NULL for a large object, round", (size_t)round);
         size_t left = pile->number + 1;
         for (const node *n = pile; n; n = n->next) check_node("pile", n, --left);
         pile = NULL;
@@ -374,7 +397,9 @@ static void try_alloc_gives_null_and_the_heap_stays_usable(void **state) {
     for (int i = 0; i < 4; i++) {
         size_t a[2] = {(size_t)120 << 20, sizes[i]};
         test_death d = test_die(try_until_null, a);
-        if (test_exit_status(&d) != 0) fail_msg("objects of %zu bytes: wait status 0x%x: %s", sizes[i], (unsigned)d.status, d.text);
+        if (test_exit_status(&d) != 0)
+            fail_msg("objects of %zu bytes: wait status 0x%x: %s", sizes[i], (unsigned)d.status,
+                     d.text);
     }
 }
 
@@ -459,6 +484,7 @@ int main(int argc, char **argv) {
         run_with_fault(&f);
         return 0;
     }
+    select_tests();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_lost_when_there_are_no_mark_buffers),
         cmocka_unit_test(nothing_is_lost_when_the_table_of_roots_cannot_grow),

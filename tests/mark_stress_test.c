@@ -21,7 +21,7 @@ static struct {
     pthread_mutex_t lock;
     tree *slot[SHARED];
     uint64_t key[SHARED];
-} *shared; /* in the heap */
+} * shared; /* in the heap */
 static test_errors errors;
 static int stop;
 static uint64_t num_trees;
@@ -105,7 +105,8 @@ static void trees_survive_while_others_collect(void **state) {
         num_gc++;
         sched_yield();
         clock_gettime(CLOCK_MONOTONIC, &now);
-        seconds = (double)(now.tv_sec - begin.tv_sec) + (double)(now.tv_nsec - begin.tv_nsec) * 1e-9;
+        seconds =
+            (double)(now.tv_sec - begin.tv_sec) + (double)(now.tv_nsec - begin.tv_nsec) * 1e-9;
     } while (!test_has_error(&errors) && (seconds < 2 || num_gc < 5));
     __atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
     for (int i = 0; i < THREADS; i++) pthread_join(thread[i], NULL);
@@ -129,7 +130,9 @@ static int run_with_workers(const char *num) {
     }
     int status;
     if (pid < 0 || waitpid(pid, &status, 0) != pid) return 1;
-    if (WIFSIGNALED(status)) fprintf(stderr, "mark_stress_test: %s workers: killed by signal %d\n", num, WTERMSIG(status));
+    if (WIFSIGNALED(status))
+        fprintf(stderr, "mark_stress_test: %s workers: killed by signal %d\n", num,
+                WTERMSIG(status));
     return status == 0 ? 0 : 1;
 }
 

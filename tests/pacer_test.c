@@ -97,7 +97,8 @@ static void a_smaller_percentage_collects_more_often(void **state) {
     fill_table(20000, 1024); /* 20 MB: beyond the least heap at each of these settings */
     uint64_t at_25 = cycles_at(25), at_100 = cycles_at(100), at_400 = cycles_at(400);
     print_message("collections for 200 MB through 20 MB: %llu at 25, %llu at 100, %llu at 400\n",
-                  (unsigned long long)at_25, (unsigned long long)at_100, (unsigned long long)at_400);
+                  (unsigned long long)at_25, (unsigned long long)at_100,
+                  (unsigned long long)at_400);
     assert_true(at_25 > 2 * at_100 && at_100 > 2 * at_400 && at_400 >= 1);
     assert_int_equal(cycles_at(INT32_MAX), 0);
     table = NULL;
@@ -131,7 +132,8 @@ static void unused_slots_in_caches_do_not_cause_a_storm(void **state) {
         mound_keep_alive(mound_alloc(1000));
         cycles = now().num_gc - before;
     }
-    print_message("20 MB beside 32 MB of unused slots: %llu collections\n", (unsigned long long)cycles);
+    print_message("20 MB beside 32 MB of unused slots: %llu collections\n",
+                  (unsigned long long)cycles);
     assert_true(cycles <= 40);
 }
 
@@ -157,7 +159,8 @@ static void dropped_memory_is_given_back_at_once_when_asked(void **state) {
         print_message("skipped: a sanitizer's own memory is in the figure\n");
         skip();
     }
-    size_t own = rss_bytes(); /* tests before this one: pages that are free again may still be there */
+    size_t own =
+        rss_bytes(); /* tests before this one: pages that are free again may still be there */
     fill_table(330000, 1024); /* 340 MB */
     assert_true(rss_bytes() > own / 2 + ((size_t)250 << 20));
     memset(table + 40000, 0, 290000 * sizeof *table); /* 40 MB stay */
@@ -175,13 +178,14 @@ static void dropped_memory_is_given_back_at_once_when_asked(void **state) {
 
 static void idle_process_collects_by_itself(void **state) {
     (void)state;
-    if (!is_plain_run() || getenv("MOUND_TEST_QUICK")) {
+    if (!is_plain_run()) {
         print_message("skipped: takes 13 s, runs in the plain run only\n");
         skip();
     }
     fill_table(20000, 1024);
     mound_gc();
-    for (int i = 0; i < 3000; i++) mound_keep_alive(mound_alloc(1000)); /* garbage below the trigger */
+    for (int i = 0; i < 3000; i++)
+        mound_keep_alive(mound_alloc(1000)); /* garbage below the trigger */
     table = NULL;
     mound_mem_stats before = now();
     for (int i = 0; i < 30 && now().num_gc == before.num_gc; i++) {
@@ -195,6 +199,7 @@ static void idle_process_collects_by_itself(void **state) {
 }
 
 int main(void) {
+    select_tests();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(set_gc_percent_returns_the_old_value),
         cmocka_unit_test(dropped_memory_is_given_back_at_once_when_asked),

@@ -145,7 +145,8 @@ static void a_dropped_tree_is_freed(void **state) {
     assert_true(marked_now() >= before + bytes - sizeof(node));
     list = NULL;
     double kept = percent_kept(before, bytes);
-    print_message("tree of %llu MB, dropped: %.3f %% kept\n", (unsigned long long)bytes >> 20, kept);
+    print_message("tree of %llu MB, dropped: %.3f %% kept\n", (unsigned long long)bytes >> 20,
+                  kept);
     assert_true(kept < 5);
 }
 

@@ -18,7 +18,9 @@ static void counts_add_up_exactly(void **state) {
     uint64_t objects = 0, bytes = 0, freed = 0, freed_bytes = 0;
     for (size_t i = 0; i < 5000; i++) {
         size_t size = i * 7919 % 40000;
-        void *p = i % 3 == 0 ? mound_alloc(size) : i % 3 == 1 ? mound_alloc_noscan(size) : mound_alloc_uncollectable(size);
+        void *p = i % 3 == 0   ? mound_alloc(size)
+                  : i % 3 == 1 ? mound_alloc_noscan(size)
+                               : mound_alloc_uncollectable(size);
         objects++;
         bytes += mound_size(p);
         if (i % 3 == 2 || i % 5 == 0) {

@@ -500,6 +500,8 @@ static void a_thread_that_ends_gives_its_cache_back(void **state) {
         assert_int_equal(pthread_create(&thread, NULL, many_sizes_main, NULL), 0);
         pthread_join(thread, NULL);
     }
+    mound_read_mem_stats(&after);
+    assert_int_equal(after.num_threads, before.num_threads); /* they left by themselves */
     mound_gc();
     mound_read_mem_stats(&after);
     mound_set_gc_percent(percent);

@@ -45,7 +45,8 @@ static void **holders; /* in uncollectable memory */
 static void hold(size_t i, void *holder) { holders[i] = holder; }
 
 static void begin(void) {
-    if (!holders) holders = mound_alloc_uncollectable((WATCH_MAX + WATCH_NEIGHBOURS) * sizeof *holders);
+    if (!holders)
+        holders = mound_alloc_uncollectable((WATCH_MAX + WATCH_NEIGHBOURS) * sizeof *holders);
     memset(holders, 0, (WATCH_MAX + WATCH_NEIGHBOURS) * sizeof *holders);
 }
 
@@ -92,8 +93,8 @@ static void listed_fields_keep(void **state) {
 
 static void words_that_are_not_listed_do_not_keep(void **state) {
     (void)state;
-    void *(*const makers[])(size_t) = {behind_both_unlisted, behind_wide_unlisted, behind_plain_word,
-                                       behind_sixteen_none};
+    void *(*const makers[])(size_t) = {behind_both_unlisted, behind_wide_unlisted,
+                                       behind_plain_word, behind_sixteen_none};
     for (size_t k = 0; k < sizeof makers / sizeof makers[0]; k++) {
         begin();
         watch(NUM, makers[k]);
@@ -135,7 +136,8 @@ static void *behind_array(size_t i) {
 static void arrays_keep_by_each_element(void **state) {
     (void)state;
     use_unlisted = false;
-    for (array_len = 300; array_len <= 300000; array_len *= 10) { /* 7 KiB, 70 KiB, 700 KiB, 7 MiB */
+    for (array_len = 300; array_len <= 300000;
+         array_len *= 10) { /* 7 KiB, 70 KiB, 700 KiB, 7 MiB */
         begin();
         watch(NUM, behind_array);
         assert_all_live(NUM);
@@ -175,7 +177,9 @@ static void typed_and_plain_objects_may_be_mixed(void **state) {
     size_t num = scaled(100000);
     both *head = NULL;
     for (size_t i = 0; i < num; i++) {
-        both *n = i % 3 ? mound_new_typed(both) : i % 2 ? mound_new(both) : mound_alloc_typed(MOUND_TYPEOF(both), 3);
+        both *n = i % 3   ? mound_new_typed(both)
+                  : i % 2 ? mound_new(both)
+                          : mound_alloc_typed(MOUND_TYPEOF(both), 3);
         n->second = head;
         n->listed = i % 5 ? NULL : mound_alloc_noscan(16);
         if (n->listed) *(size_t *)n->listed = i;
@@ -202,8 +206,8 @@ static void types_beyond_the_table_are_scanned_word_by_word(void **state) {
     for (int i = 0; i < MORE; i++) {
         types[i] = (mound_type){"generated", 32, offs, 1, 0};
         void **p = keep[i] = mound_alloc_typed(&types[i], 1);
-        p[0] = mound_alloc(16);  /* listed */
-        p[2] = mound_alloc(16);  /* not listed */
+        p[0] = mound_alloc(16); /* listed */
+        p[2] = mound_alloc(16); /* not listed */
         *(size_t *)p[0] = *(size_t *)p[2] = (size_t)i + 1;
     }
     for (int i = 0; i < 2; i++) {

@@ -206,7 +206,7 @@ typedef struct cell_object {
 static struct {
     mound_weak weak[CELLS]; /* racy single words, read and written as atomics */
     cell_object *strong[CELLS];
-} *cells;
+} * cells;
 static int stop;
 static size_t num_read, num_null, num_torn;
 
@@ -268,7 +268,10 @@ static void weak_get_races_with_collections_in_other_threads(void **state) {
     assert_int_equal(pthread_create(&writer, NULL, writer_main, (void *)1), 0);
     for (size_t i = 0; i < READERS; i++)
         assert_int_equal(pthread_create(&reader[i], NULL, reader_main, (void *)(i + 2)), 0);
-    size_t rounds = under_valgrind() ? 20 : has_debug("gcstress") ? 300 : HAS_SANITIZER ? 200 : 1500;
+    size_t rounds = under_valgrind()        ? 20
+                    : has_debug("gcstress") ? 300
+                    : HAS_SANITIZER         ? 200
+                                            : 1500;
     for (size_t i = 0; i < 100 * rounds; i++) {
         mound_gc();
         if (i % 4 == 0) sched_yield();

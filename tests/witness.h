@@ -61,6 +61,12 @@ __attribute__((unused)) static size_t scaled(size_t n) {
     return n;
 }
 
+/* Only the tests that MOUND_TEST_ONLY=pattern names: for mutants. */
+__attribute__((unused)) static void select_tests(void) {
+    const char *pattern = getenv("MOUND_TEST_ONLY");
+    if (pattern) cmocka_set_test_filter(pattern);
+}
+
 /* Overwrites the stack below the caller. */
 NOINLINE __attribute__((unused)) static void wipe_stack(void) {
     char dead[160 << 10];

@@ -116,6 +116,11 @@ static void run_stopped(mo_thread *t, cycle *c) {
 #if MO_VARIETY >= 2
     mo_check_typed_fields();
 #endif
+#if MO_MUTANT_start_before_sweep
+    mo_store_rel(&mo_the_world.stopping, 0);
+    mo_futex_wake(&mo_the_world.stopping, INT32_MAX);
+    mo_futex_wait(&(uint32_t){0}, 0, 200000);
+#endif
     h->sweepgen++;
     mo_gc_each_central(false, begin_sweep, NULL);
     uint64_t unused_objects = 0, unused_bytes = 0;

@@ -31,6 +31,7 @@ MO_INLINE void *take_claimed(mo_cache_slot *slot, unsigned sc) {
     uint64_t mask = slot->mask;
     if (mask == 0) return NULL;
     p = slot->word_base + mo_ctz64(mask) * bytes;
+    __asm__ volatile("" : "+r"(p)); /* in a register before the slot counts as handed out */
     mo_store_rlx(&slot->mask, mask & (mask - 1)); /* as in mo_malloc */
     return memset((void *)p, 0, bytes);
 }

@@ -59,7 +59,8 @@ enum {
 typedef struct mo_marker {
     mo_workbuf *buf;
     uint64_t bytes, objects;
-    uint32_t id; /* 0 .. num_workers - 1 */
+    uint32_t id;      /* 0 .. num_workers - 1 */
+    uint32_t seen_go; /* helper: the run before its first, set by who starts it */
     mo_workbuf first; /* so that a worker can work even if memory is exhausted */
 } mo_marker;
 
@@ -76,7 +77,7 @@ static MO_GLOBAL struct {
     bool heap_ends;
     mo_cpu_level level;
     /* helpers: [H] go is stored with release, [J] loaded with acquire; done likewise [D]/[E] */
-    uint32_t num_helpers, go, done, wanted;
+    uint32_t num_helpers, go, done;
     mo_marker *marker[MAX_WORKERS];
     uint64_t helper_cpu_ns;
 } g;
@@ -87,7 +88,8 @@ static MO_NOINLINE void buffer_full(mo_marker *m) {
     mo_workbuf *fresh = mo_workbuf_get(&g.pool);
     if (!fresh) {
         mo_store_rlx(&g.overflow, 1); /* read after all workers ended */
-        m->buf->num = MO_WORKBUF_ITEMS / 2; /* drops the newest; callers want room for up to 64 */
+        /* Drops the newest; callers want room for up to 64. */
+        m->buf->num = (uint32_t)mo_min(m->buf->num, MO_WORKBUF_ITEMS / 2);
         return;
     }
     if (m->buf == &m->first) {
@@ -102,7 +104,7 @@ static MO_NOINLINE void buffer_full(mo_marker *m) {
 }
 
 MO_INLINE void push(mo_marker *m, uintptr_t candidate) {
-    if (MO_UNLIKELY(m->buf->num == MO_WORKBUF_ITEMS)) buffer_full(m);
+    if (MO_UNLIKELY(m->buf->num >= MO_WORKBUF_ITEMS)) buffer_full(m);
     m->buf->item[m->buf->num++] = candidate;
 }
 
@@ -487,12 +489,12 @@ static void work(mo_marker *m) {
 
 static void *helper_main(void *arg) {
     mo_marker *m = arg;
-    uint32_t seen = 0;
+    uint32_t seen = m->seen_go;
     for (;;) {
         uint32_t go;
         while ((go = mo_load_acq(&g.go)) == seen) mo_futex_wait(&g.go, seen, -1); /* [J] pairs with [H] */
         seen = go;
-        if (m->id > mo_load_rlx(&g.wanted)) continue; /* only as many as this run wants; published by go */
+        if (m->id > go % MAX_WORKERS) continue; /* only as many as this run wants */
         uint64_t cpu = mo_clock_thread_cpu_ns();
         work(m);
         mo_add_rlx(&g.helper_cpu_ns, mo_clock_thread_cpu_ns() - cpu); /* published by done */
@@ -514,6 +516,7 @@ uint32_t mo_mark_prepare(uint32_t num) {
     while (g.num_helpers < num) {
         uint32_t i = g.num_helpers + 1;
         if (!g.marker[i]) g.marker[i] = make_marker(i);
+        if (g.marker[i]) g.marker[i]->seen_go = g.go;
         if (!g.marker[i] || !mo_runtime_thread_start("mound-mark", MO_SERVICE_STACK_BYTES, helper_main, g.marker[i])) break;
         g.num_helpers++;
     }
@@ -522,7 +525,7 @@ uint32_t mo_mark_prepare(uint32_t num) {
 
 void mo_mark_after_fork(void) {
     g.num_helpers = 0;
-    g.go = g.done = g.wanted = 0;
+    g.go = g.done = 0;
 }
 
 /* ---------------------------------------------------------------- a run */
@@ -625,7 +628,8 @@ static void rescan_marked(mo_marker *m) {
                     continue;
                 }
                 for (uintptr_t lo = obj; lo < obj + s->elem_bytes; lo += 64) {
-                    scan_words(m, lo, mo_min(lo + 64, obj + s->elem_bytes));
+                    if (g.heap_ends || s->kind == MO_KIND_MANUAL) scan_ambiguous(m, lo, mo_min(lo + 64, obj + s->elem_bytes));
+                    else scan_words(m, lo, mo_min(lo + 64, obj + s->elem_bytes));
                     drain_alone(m); /* in small steps: there is one buffer only */
                 }
             }
@@ -656,9 +660,10 @@ mo_mark_result mo_mark_run(uint32_t num_helpers) {
     g.next_root = 0;
     g.helper_cpu_ns = 0;
     if (num_helpers > 0) {
-        mo_store_rlx(&g.done, num_helpers);   /* published by go */
-        mo_store_rlx(&g.wanted, num_helpers); /* likewise */
-        mo_store_rel(&g.go, g.go + 1);        /* [H] pairs with [J] */
+        mo_store_rlx(&g.done, num_helpers); /* published by go */
+        /* The run's number and how many it wants in one word: a helper that wakes late, for a run
+         * that did not want it, must not take the next run's number of helpers for its own. */
+        mo_store_rel(&g.go, (g.go / MAX_WORKERS + 1) * MAX_WORKERS + num_helpers); /* [H] pairs with [J] */
         mo_futex_wake(&g.go, INT_MAX);
     }
     scan_manual(m);

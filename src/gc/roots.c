@@ -235,6 +235,9 @@ static void add_tsd(const mo_thread *t) {
 #endif
     if (tsd.second_off == 0) return;
     const uintptr_t *block = (const uintptr_t *)(t->thread_pointer + tsd.second_off);
+#if MO_MUTANT_roots_first_keys_only
+    enum { TSD_BLOCKS = 1 };
+#endif
     for (int i = 0; i < TSD_BLOCKS; i++)
         if (block[i]) mo_mark_add_root(block[i], block[i] + TSD_BLOCK_KEYS * TSD_KEY_BYTES);
 }

@@ -68,7 +68,15 @@ static void on_stop_signal(int sig, siginfo_t *info, void *context) {
     int saved = errno;
     if (mo_load_rlx(&t->state) == MO_BLOCKED) { /* own word */
         acknowledge(t, stop);
+#if MO_MUTANT_stop_ignores_runtime
+    } else {
+#else
     } else if (t->in_runtime == 0) {
+#endif
+#if MO_MUTANT_stop_acknowledges_early
+        acknowledge(t, stop);
+        for (int i = 0; i < 20000; i++) mo_cpu_pause();
+#endif
         t->context = context;
 #if MO_MUTANT_stop_forgets_red_zone
         t->sp = mo_cpu_context_sp(context) + 64;
@@ -94,6 +102,7 @@ void mo_thread_park(mo_thread *t) {
         mo_thread_publish(t, park_published, NULL);
     mo_signal_fence();
     t->in_runtime--;
+    mo_signal_fence();
     errno = saved;
     /* A stop that began between the loop's last look and the decrement was left to us. */
     if (t->in_runtime == 0 && MO_UNLIKELY(mo_load_rlx(&mo_the_world.stopping))) mo_thread_park(t); /* own handler */

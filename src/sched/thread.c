@@ -75,7 +75,9 @@ mo_thread *mo_thread_register(void) {
         mo_store_rlx(&has_end_key, true); /* see above */
         mo_lock_release(&w->registry);
     }
+#if !MO_MUTANT_register_unlocked
     mo_lock_acquire(&w->registry); /* a running stop ends first; we are not part of it */
+#endif
     mo_thread *t = take_record_locked();
     if (!t) {
         mo_lock_release(&w->registry);
@@ -85,6 +87,9 @@ mo_thread *mo_thread_register(void) {
     t->thread_pointer = found.thread_pointer;
     t->stack_lo = found.stack_lo;
     t->stack_hi = found.stack_hi;
+#if MO_MUTANT_stack_cut
+    t->stack_hi -= 16 << 10;
+#endif
     t->stop_seq = w->seq;
     t->cache.shard = (uint8_t)(next_shard++ % MO_SHARDS);
     t->next = w->threads;
@@ -94,7 +99,9 @@ mo_thread *mo_thread_register(void) {
     t->in_runtime = 1; /* a signal that arrives now is left to mo_runtime_leave below */
     mo_signal_fence();
     mo_self = t;
+#if !MO_MUTANT_register_unlocked
     mo_lock_release(&w->registry);
+#endif
     pthread_setspecific(end_key, (void *)1);
     sigset_t set;
     sigemptyset(&set);

@@ -79,7 +79,9 @@ MO_INLINE void mo_runtime_leave(mo_thread *t) {
     mo_signal_fence();
     /* A stop that began while in_runtime was set reached this thread's handler, which saw it set
      * and left it to us; one that begins later stops us by signal. */
-    if (--t->in_runtime == 0 && MO_UNLIKELY(mo_load_rlx(&mo_the_world.stopping))) /* same thread as the handler */
+    uint32_t left = --t->in_runtime;
+    mo_signal_fence(); /* the look must follow: a stop between the two would be seen by nobody */
+    if (left == 0 && MO_UNLIKELY(mo_load_rlx(&mo_the_world.stopping))) /* same thread as the handler */
         mo_thread_park(t);
 }
 
