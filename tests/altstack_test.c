@@ -50,9 +50,7 @@ static void a_thread_on_its_alternate_signal_stack(void **state) {
     assert_int_equal(h.extra, 1);
 }
 
-/* The same thread collects itself, in a program that allows it by design of its handler: not
- * mound's promise. What is promised: the stop signal itself may arrive there. */
-static void stops_arrive_on_a_small_alternate_stack(void **state) {
+static void stops_arrive_there_again_and_again(void **state) {
     (void)state;
     for (int i = 0; i < 20; i++) {
         holder h = {.wait = on_alternate_stack};
@@ -266,7 +264,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(the_main_thread_has_left),
         cmocka_unit_test(a_cancellation_does_not_end_a_collection),
         cmocka_unit_test(a_thread_on_its_alternate_signal_stack),
-        cmocka_unit_test(stops_arrive_on_a_small_alternate_stack),
+        cmocka_unit_test(stops_arrive_there_again_and_again),
         cmocka_unit_test(a_coroutine_s_stack_from_malloc),
         cmocka_unit_test(a_coroutine_s_stack_from_mound),
         cmocka_unit_test(a_coroutine_s_stack_from_mmap),

@@ -323,10 +323,17 @@ static void pointers_in_noscan_memory_do_not_keep(void **state) {
     anchor = NULL;
 }
 
+static void *make_unaligned(size_t i) {
+    void *p = mound_alloc(64);
+    if (i < NUM) memcpy((char *)anchor + 4 + 8 * i, &p, sizeof p);
+    return p;
+}
+
 static void unaligned_pointers_do_not_keep(void **state) {
     (void)state;
-    anchor = (void **)((char *)mound_alloc(NUM * sizeof(void *) + 8) + 4);
-    watch(NUM, make_behind_anchor);
+    size_t size = NUM * sizeof(void *) + 8;
+    anchor_of(size);
+    watch(NUM, make_unaligned);
     /* Words are read at multiples of 8; a half and a half of two addresses is none. */
     assert_true(dead_after_gc(NUM) >= NUM / 2);
     anchor = NULL;

@@ -16,10 +16,10 @@
 
 typedef struct call {
     const char *name;
-    int (*fn)(void);      /* waits a little or for ever; 0 or an errno value */
-    void (*wake)(void);   /* ends a wait for ever; NULL: it ends by itself */
+    int (*fn)(void);        /* waits a little or for ever; 0 or an errno value */
+    void (*wake)(void);     /* ends a wait for ever; NULL: it ends by itself */
     bool never_interrupted; /* asserted; the others are only listed */
-    int interrupted; /* EINTR, SHORT or 0 */
+    int interrupted;        /* EINTR, SHORT or 0 */
 } call;
 
 enum { SHORT = -1 }; /* part was written */
@@ -144,8 +144,10 @@ static void wake_long_write(void) {
     fcntl(pipe_fd[0], F_SETFL, flags | O_NONBLOCK);
     for (size_t n = 0, left = 200; n < sizeof sink && left > 0; left--) {
         ssize_t got = read(pipe_fd[0], sink, sizeof sink - n);
-        if (got > 0) n += (size_t)got;
-        else sleep_us(100);
+        if (got > 0)
+            n += (size_t)got;
+        else
+            sleep_us(100);
     }
     fcntl(pipe_fd[0], F_SETFL, flags);
 }
@@ -255,8 +257,10 @@ static void interrupt_one(call *c) {
         if (i == 10 && c->wake) c->wake();
     }
     pthread_join(thread, NULL);
-    if (w.result == EINTR || w.result == SHORT) c->interrupted = w.result;
-    else if (w.result != 0) fail_msg("%s: %s", c->name, strerror(w.result));
+    if (w.result == EINTR || w.result == SHORT)
+        c->interrupted = w.result;
+    else if (w.result != 0)
+        fail_msg("%s: %s", c->name, strerror(w.result));
 }
 
 static void waits_that_a_stop_interrupts(void **state) {
@@ -288,7 +292,10 @@ static void waits_that_a_stop_interrupts(void **state) {
         call *c = &calls[i];
         if (c->fn == do_mutex_lock) pthread_mutex_lock(&mutex);
         interrupt_one(c);
-        print_message("%-24s %s%s\n", c->name, !c->interrupted ? "goes on" : c->interrupted == SHORT ? "ends short" : "EINTR",
+        print_message("%-24s %s%s\n", c->name,
+                      !c->interrupted           ? "goes on"
+                      : c->interrupted == SHORT ? "ends short"
+                                                : "EINTR",
                       c->interrupted && c->never_interrupted ? "  (must not)" : "");
         if (c->interrupted && c->never_interrupted) bad++;
     }

@@ -33,7 +33,16 @@ static size_t check_of(size_t number) { return number * 0x9E3779B97F4A7C15u ^ 0x
 
 /* ---------------------------------------------------------------- the workload */
 
-enum { LIST = 3000, WIDE = 3000, DEEP = 8000, LARGE = 6, TYPED = 1500, RANGES = 5000, WEAK = 50 };
+enum {
+    SLOW = TEST_SANITIZED || MO_VARIETY >= 2 ? 4 : 1,
+    LIST = 3000 / SLOW,
+    WIDE = 3000 / SLOW,
+    DEEP = 8000 / SLOW,
+    LARGE = 6,
+    TYPED = 1500,  /* a large array */
+    RANGES = 4200, /* more than the first table of roots holds */
+    WEAK = 50,
+};
 
 static struct {
     node *list, *deep, *typed_array;
@@ -168,7 +177,7 @@ static void run_workload(void) {
     for (int i = 0; i < 2; i++)
         has_thread[i] = pthread_create(&thread[i], NULL, thread_main, NULL) == 0;
     for (int round = 0; round < 3; round++) {
-        churn(5000);
+        churn(5000 / SLOW);
         for (int i = 0; i < 20; i++) mound_add_cleanup(mound_new(node), cleaned, NULL);
         if (round == 1)
             mound_free_os_memory();

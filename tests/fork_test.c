@@ -168,7 +168,9 @@ static void on_cleanup(void *arg) {
 }
 
 static NOINLINE void drop_with_cleanup(void (*fn)(void *), void *arg) {
-    for (int i = 0; i < 4; i++) mound_add_cleanup(make_list(1, 1), i == 2 ? fn : (void (*)(void *))free, i == 2 ? arg : NULL);
+    for (int i = 0; i < 4; i++)
+        mound_add_cleanup(make_list(1, 1), i == 2 ? fn : (void (*)(void *))free,
+                          i == 2 ? arg : NULL);
 }
 
 static void a_cleanup_may_fork(void **state) {

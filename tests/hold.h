@@ -154,7 +154,7 @@ enum { HOLD_LEN = 20, HOLD_SEED = 4711 };
 typedef struct holder {
     void (*wait)(struct holder *h); /* sets phase to 1, returns after phase was set to 2 */
     void (*wake)(struct holder *h); /* after phase was set to 2; NULL: none needed */
-    node *list; /* until the thread has taken it */
+    node *list;                     /* until the thread has taken it */
     int phase;
     bool ok;
     pthread_t thread;

@@ -4,6 +4,7 @@
  * used again; then the object's contents are checked, and that it dies once the place is cleared.
  * modes: gc
  */
+#include "support.h"
 #include "witness.h"
 
 #include <errno.h>
@@ -322,6 +323,29 @@ static void pthread_key_values_keep(void **state) {
     for (int i = 0; i < num; i++) pthread_key_delete(keys[i]);
 }
 
+static void use_keys_made_before_the_start(void *arg) {
+    (void)arg;
+    static pthread_key_t keys[40];
+    for (int i = 0; i < 40; i++)
+        if (pthread_key_create(&keys[i], NULL) != 0) _exit(3);
+    for (int i = 0; i < 40; i += 39) {
+        void *word = NULL;
+        put_into(&word, 0);
+        pthread_setspecific(keys[i], word);
+        word = NULL;
+        mound_keep_alive(&word);
+        if (!is_alive()) _exit(10 + i);
+        pthread_setspecific(keys[i], NULL);
+    }
+}
+
+/* A program may have taken the first 32 keys before mound starts. */
+static void keys_made_before_the_start_keep_too(void **state) {
+    (void)state;
+    test_death d = test_die(use_keys_made_before_the_start, NULL);
+    if (test_exit_status(&d) != 0) fail_msg("wait status 0x%x: %s", (unsigned)d.status, d.text);
+}
+
 /* ---------------------------------------------------------------- added ranges */
 
 static void added_ranges_keep_until_removed(void **state) {
@@ -424,6 +448,7 @@ static void keep_alive_keeps(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(keys_made_before_the_start_keep_too), /* first: mound has not started */
         cmocka_unit_test(globals_keep),
         cmocka_unit_test(function_statics_keep),
         cmocka_unit_test(thread_local_storage_keeps),

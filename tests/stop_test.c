@@ -60,9 +60,7 @@ static void mound_storm(holder *h) {
     while (!is_over(h)) make_list(1, 30);
 }
 
-TEST(a_spinning_thread) {
-    check_held(spin, NULL);
-}
+TEST(a_spinning_thread) { check_held(spin, NULL); }
 
 /* Threads stopped while they hold a lock that a careless collector would need. */
 static void check_storm(void (*storm)(holder *h)) {
@@ -92,20 +90,14 @@ static void check_storm(void (*storm)(holder *h)) {
     check(ok);
 }
 
-TEST(threads_in_malloc) {
-    check_storm(malloc_storm);
-}
+TEST(threads_in_malloc) { check_storm(malloc_storm); }
 TEST(threads_in_stdio) {
     shared_stream = fopen("/dev/null", "w");
     check_storm(stdio_storm);
     fclose(shared_stream);
 }
-TEST(threads_in_setenv) {
-    check_storm(environment_storm);
-}
-TEST(threads_in_mound) {
-    check_storm(mound_storm);
-}
+TEST(threads_in_setenv) { check_storm(environment_storm); }
+TEST(threads_in_mound) { check_storm(mound_storm); }
 
 /* ---------------------------------------------------------------- waiting */
 
@@ -160,9 +152,7 @@ static void by_broadcast(holder *h) {
     pthread_cond_broadcast(&cond);
     pthread_mutex_unlock(&mutex);
 }
-TEST(a_thread_in_a_condition_variable) {
-    check_held(in_cond, by_broadcast);
-}
+TEST(a_thread_in_a_condition_variable) { check_held(in_cond, by_broadcast); }
 
 static void in_sleep(holder *h) {
     announce(h);
@@ -171,9 +161,7 @@ static void in_sleep(holder *h) {
         nanosleep(&time, NULL);
     }
 }
-TEST(a_sleeping_thread) {
-    check_held(in_sleep, NULL);
-}
+TEST(a_sleeping_thread) { check_held(in_sleep, NULL); }
 
 /* ---------------------------------------------------------------- blocked signals */
 
@@ -292,18 +280,10 @@ static void check_masked_wait(void (*wait)(holder *h)) {
     sigaction(SIGUSR2, &action, NULL);
     check_held(wait, by_many_usr2);
 }
-TEST(a_thread_in_sigsuspend_with_all_signals_masked) {
-    check_masked_wait(in_sigsuspend);
-}
-TEST(a_thread_in_ppoll_with_all_signals_masked) {
-    check_masked_wait(in_ppoll);
-}
-TEST(a_thread_in_pselect_with_all_signals_masked) {
-    check_masked_wait(in_pselect);
-}
-TEST(a_thread_in_epoll_pwait_with_all_signals_masked) {
-    check_masked_wait(in_epoll_pwait);
-}
+TEST(a_thread_in_sigsuspend_with_all_signals_masked) { check_masked_wait(in_sigsuspend); }
+TEST(a_thread_in_ppoll_with_all_signals_masked) { check_masked_wait(in_ppoll); }
+TEST(a_thread_in_pselect_with_all_signals_masked) { check_masked_wait(in_pselect); }
+TEST(a_thread_in_epoll_pwait_with_all_signals_masked) { check_masked_wait(in_epoll_pwait); }
 
 /* A handler during which every other signal is blocked, as sigfillset(&sa_mask) asks. */
 static holder *handler_holder;
@@ -335,9 +315,7 @@ static int on_object(struct dl_phdr_info *info, size_t size, void *arg) {
 /* As profilers and unwinders do: the callback runs under the loader's lock. */
 static void in_dl_iterate_phdr(holder *h) { dl_iterate_phdr(on_object, h); }
 
-TEST(a_thread_that_allocates_under_the_loader_s_lock) {
-    check_held(in_dl_iterate_phdr, NULL);
-}
+TEST(a_thread_that_allocates_under_the_loader_s_lock) { check_held(in_dl_iterate_phdr, NULL); }
 
 int main(int argc, char **argv) {
     watchdog();

@@ -83,9 +83,9 @@ static void threads_come_and_go_under_load(void **state) {
     pthread_t thread[AT_ONCE];
     for (int started = 0; started < THREADS; started++) {
         if (started >= AT_ONCE) pthread_join(thread[started % AT_ONCE], NULL);
-        assert_int_equal(
-            pthread_create(&thread[started % AT_ONCE], NULL, stress_main, (void *)(intptr_t)started),
-            0);
+        assert_int_equal(pthread_create(&thread[started % AT_ONCE], NULL, stress_main,
+                                        (void *)(intptr_t)started),
+                         0);
     }
     for (int i = 0; i < AT_ONCE; i++) pthread_join(thread[i], NULL);
     mound_gc();

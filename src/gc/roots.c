@@ -210,8 +210,10 @@ int mo_roots_user_remove(uintptr_t lo, size_t size) {
 /* ---------------------------------------------------------------- threads */
 
 /* Finds where the thread descriptor keeps its pointers to blocks of keys: the one for our key
- * points to a block whose entry holds our value. Reads only the descriptor's own page range. */
-static void find_tsd(void) {
+ * points to a block whose entry holds our value. At load time, before the program has taken the
+ * first 32 keys; again at start if that failed. Reads only the descriptor's own page range. */
+__attribute__((constructor(101))) static void find_tsd(void) {
+    if (tsd.second_off != 0) return;
     pthread_key_t key;
     static char magic;
     if (pthread_key_create(&key, NULL) != 0) return;

@@ -174,6 +174,12 @@ static void finish_record(void *result) {
 
 static void *run_thread(void *record) {
     start_record *r = record;
+#if MO_MUTANT_start_record_forgotten
+    void *early = r->arg;
+    r->arg = NULL;
+    mo_thread_current();
+    r->arg = early;
+#endif
     mo_thread_current();
     void *(*fn)(void *) = r->fn;
     int (*c11_fn)(void *) = r->c11_fn;

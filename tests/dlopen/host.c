@@ -195,7 +195,8 @@ static void test_constructor(void) {
 static int closed_calls, open_calls, own_calls;
 static void own_cleanup(void *arg) { ++*(int *)arg; }
 
-__attribute__((noinline)) static void drop_objects(const plugin *closed, const plugin *open, int n) {
+__attribute__((noinline)) static void drop_objects(const plugin *closed, const plugin *open,
+                                                   int n) {
     for (int i = 0; i < n; i++) {
         mound_add_cleanup(mound_new(struct item), closed->cleanup, &closed_calls);
         mound_add_cleanup(mound_new(struct item), open->cleanup, &open_calls);
@@ -288,8 +289,9 @@ int main(int argc, char **argv) {
     static const struct {
         const char *name;
         void (*fn)(void);
-    } tests[] = {{"roots", test_roots},       {"load", test_load},   {"constructor", test_constructor},
-                 {"cleanups", test_cleanups}, {"reuse", test_reuse}, {"first", test_first}};
+    } tests[] = {
+        {"roots", test_roots},       {"load", test_load},   {"constructor", test_constructor},
+        {"cleanups", test_cleanups}, {"reuse", test_reuse}, {"first", test_first}};
     if (argc < 3) return 9;
     dir = argv[2];
     alarm(60);

@@ -84,7 +84,8 @@ static void set_trap(int on) {
 static void *stepped_array(size_t bytes) {
     struct area *a = &area[num_arrays++];
     a->page_bytes = (bytes + 4095) / 4096 * 4096 + 4096;
-    a->pages = mmap(NULL, a->page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    a->pages =
+        mmap(NULL, a->page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (a->pages == MAP_FAILED) abort();
     memset(a->pages, 1, a->page_bytes);
     a->lo = (uintptr_t)a->pages + 1024;
@@ -109,7 +110,8 @@ static void on_trap(int sig, siginfo_t *info, void *context) {
     for (int i = 0; i < num_arrays; i++) {
         struct area *a = &area[i];
         if (a->is_protected || in_words(a, m->gregs, REG_RIP * sizeof m->gregs[0]) ||
-            in_words(a, (char *)m->fpregs + XMM_OFF, XMM_BYTES) || in_words(a, (void *)lowest, stack_end - lowest))
+            in_words(a, (char *)m->fpregs + XMM_OFF, XMM_BYTES) ||
+            in_words(a, (void *)lowest, stack_end - lowest))
             continue;
         a->is_protected = 1;
         mprotect(a->pages, a->page_bytes, PROT_NONE);
@@ -119,7 +121,8 @@ static void on_trap(int sig, siginfo_t *info, void *context) {
 static void on_fault(int sig, siginfo_t *info, void *context) {
     (void)context;
     for (int i = 0; i < num_arrays; i++)
-        if ((char *)info->si_addr >= area[i].pages && (char *)info->si_addr < area[i].pages + area[i].page_bytes)
+        if ((char *)info->si_addr >= area[i].pages &&
+            (char *)info->si_addr < area[i].pages + area[i].page_bytes)
             siglongjmp(after_loss, 1);
     signal(sig, SIG_DFL); /* a real fault */
 }
@@ -155,8 +158,9 @@ void *fuzz_array(size_t bytes) {
     return p;
 }
 
-/* When stepping (but not through itself): a call that saves nothing on the stack, and leaves in the registers it need not
- * keep, and below the stack pointer, what any call may leave there: something else. */
+/* When stepping (but not through itself): a call that saves nothing on the stack, and leaves in the
+ * registers it need not keep, and below the stack pointer, what any call may leave there: something
+ * else. */
 __asm__(".text\n\t.globl fuzz_call\n\t.type fuzz_call, @function\n"
         "fuzz_call:\n\t"
         "cmpl $0, is_stepping(%rip)\n\t"
@@ -180,8 +184,10 @@ __attribute__((noinline)) static int is_lost(const fuzz_case *c) {
         set_trap(0);
         return 1;
     }
-    if (is_stepping) step(c);
-    else c->fn();
+    if (is_stepping)
+        step(c);
+    else
+        c->fn();
     return 0;
 }
 
@@ -195,7 +201,8 @@ int main(int argc, char **argv) {
             printf("lost %s\n", fuzz_cases[i].name);
             lost++;
         }
-        for (int k = 0; is_stepping && k < num_arrays; k++) munmap(area[k].pages, area[k].page_bytes);
+        for (int k = 0; is_stepping && k < num_arrays; k++)
+            munmap(area[k].pages, area[k].page_bytes);
     }
     printf("checks %ld lost %d\n", num_checks, lost);
     return num_checks > fuzz_num_cases ? 0 : 1;

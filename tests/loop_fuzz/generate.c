@@ -24,7 +24,8 @@ static const char *const signed_indices[] = {"int", "long"};
 
 /* Declares pointer name to an array of len elements of type. */
 static void array(const char *type, const char *name, unsigned len) {
-    printf("    %s *%s = fuzz_array(%u * sizeof(%s));\n    FUZZ_OPAQUE(%s);\n", type, name, len, type, name);
+    printf("    %s *%s = fuzz_array(%u * sizeof(%s));\n    FUZZ_OPAQUE(%s);\n", type, name, len,
+           type, name);
 }
 
 /* Declares n = value; half of the time the optimizer may know it. */
@@ -56,7 +57,8 @@ static void access_i(const char *element) {
 static void one_function(unsigned number) {
     enum { FORMS = 18 };
     const char *type = ONE_OF(scalars), *index = ONE_OF(indices);
-    unsigned form = below(FORMS), num = below(4) ? 17 + below(16) : 2 + below(7), step = 1 + below(4), off = below(4);
+    unsigned form = below(FORMS), num = below(4) ? 17 + below(16) : 2 + below(7),
+             step = 1 + below(4), off = below(4);
     unsigned len = (num - 1) * step + off + 1 + (below(3) == 0 ? below(3) : 0);
     char element[64];
     snprintf(element, sizeof element, "v[i * %u + %u]", step, off);
@@ -80,7 +82,8 @@ static void one_function(unsigned number) {
     case 2: /* a moving pointer and a count */
         array(type, "v", num * step);
         count("long", num);
-        printf("    %s *p = v;\n    while (n-- > 0) { fuzz_call(); s += *p * (n + 3); p += %u; }\n", type, step);
+        printf("    %s *p = v;\n    while (n-- > 0) { fuzz_call(); s += *p * (n + 3); p += %u; }\n",
+               type, step);
         break;
     case 3: /* from one past the end; the call comes first */
         array(type, "v", len);
@@ -97,7 +100,8 @@ static void one_function(unsigned number) {
     case 5: /* about the middle */
         array(type, "v", len);
         count("long", len - len / 2);
-        printf("    %s *q = v + %u;\n    for (long i = -%u; i < n; i++) { fuzz_call(); ", type, len / 2, len / 2);
+        printf("    %s *q = v + %u;\n    for (long i = -%u; i < n; i++) { fuzz_call(); ", type,
+               len / 2, len / 2);
         access("q[i]");
         printf(" }\n");
         break;
@@ -110,7 +114,9 @@ static void one_function(unsigned number) {
     case 7: /* nested */
         array(type, "v", num * step);
         count(index, num);
-        printf("    for (%s i = 0; i < n; i++)\n        for (%s j = 0; j < %u; j++) { fuzz_call(); ", index, index, step);
+        printf(
+            "    for (%s i = 0; i < n; i++)\n        for (%s j = 0; j < %u; j++) { fuzz_call(); ",
+            index, index, step);
         snprintf(element, sizeof element, "v[i * %u + j]", step);
         access(element);
         printf(" }\n");
@@ -125,11 +131,14 @@ static void one_function(unsigned number) {
     case 9: /* structures */
         array(below(2) ? "fuzz_pair" : "fuzz_triple", "v", len);
         count(index, num);
-        printf("    for (%s i = 0; i < n; i++) { fuzz_call(); v[i * %u + %u].b += v[i * %u + %u].a + 1; }\n", index, step, off, step, off);
+        printf("    for (%s i = 0; i < n; i++) { fuzz_call(); v[i * %u + %u].b += v[i * %u + %u].a "
+               "+ 1; }\n",
+               index, step, off, step, off);
         break;
     case 10: /* structures, downwards by pointer */
         array("fuzz_triple", "v", num);
-        printf("    for (fuzz_triple *p = v + %u; p-- != v;) { fuzz_call(); p->c += p->a;%s }\n", num, " if (p == v) break;");
+        printf("    for (fuzz_triple *p = v + %u; p-- != v;) { fuzz_call(); p->c += p->a;%s }\n",
+               num, " if (p == v) break;");
         break;
     case 11: /* until the end is passed */
         array(type, "v", len);
@@ -140,7 +149,9 @@ static void one_function(unsigned number) {
         break;
     case 12: /* from both ends */
         array(type, "v", len);
-        printf("    %s *lo = v, *hi = v + %u;\n    while (lo < hi) { fuzz_call(); %s t = *lo; *lo++ = *hi; *hi-- = t; }\n", type, len - 1, type);
+        printf("    %s *lo = v, *hi = v + %u;\n    while (lo < hi) { fuzz_call(); %s t = *lo; "
+               "*lo++ = *hi; *hi-- = t; }\n",
+               type, len - 1, type);
         break;
     case 13: /* an unsigned count downwards */
         array(type, "v", num);
@@ -161,7 +172,9 @@ static void one_function(unsigned number) {
         array(type, "v", num);
         array("long", "w", num);
         count("long", num);
-        printf("    %s *p = v;\n    long *q = w + %u;\n    for (long i = 0; i < n; i++) { fuzz_call(); *--q = *p++ + i; }\n", type, num);
+        printf("    %s *p = v;\n    long *q = w + %u;\n    for (long i = 0; i < n; i++) { "
+               "fuzz_call(); *--q = *p++ + i; }\n",
+               type, num);
         break;
     case 16: /* several calls for one element */
         array(type, "v", len);
@@ -175,7 +188,8 @@ static void one_function(unsigned number) {
     default: /* a triangle */
         array(type, "v", num * num);
         count("int", num);
-        printf("    for (int i = 0; i < n; i++)\n        for (int j = i; j < n; j++) { fuzz_call(); ");
+        printf(
+            "    for (int i = 0; i < n; i++)\n        for (int j = i; j < n; j++) { fuzz_call(); ");
         snprintf(element, sizeof element, "v[j * %u + i]", num);
         access(element);
         printf(" }\n");
