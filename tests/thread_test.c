@@ -46,10 +46,13 @@ typedef struct job {
     node *list;
     uint64_t seed;
     int *bad;
+    mound_weak weak;
 } job;
 
 static void *check_job(void *arg) {
     job *j = arg;
+    /* Freed memory may look well until it is used again; the weak pointer tells at once. */
+    if (mound_weak_get(j->weak) != j->list) __atomic_add_fetch(j->bad, 1, __ATOMIC_RELAXED);
     for (int i = 0; i < 3; i++) {
         if (!list_ok(j->list, j->seed, 10)) __atomic_add_fetch(j->bad, 1, __ATOMIC_RELAXED);
         j->list = make_list(j->seed, 10);
@@ -59,7 +62,8 @@ static void *check_job(void *arg) {
 
 static NOINLINE bool start_job(pthread_t *thread, uint64_t seed, int *bad) {
     job *j = mound_new(job);
-    *j = (job){make_list(seed, 10), seed, bad};
+    *j = (job){make_list(seed, 10), seed, bad, {NULL}};
+    j->weak = mound_weak_make(j->list);
     return pthread_create(thread, NULL, check_job, j) == 0;
 }
 
@@ -86,7 +90,7 @@ static int check_c11(void *arg) {
 
 static NOINLINE int start_c11(thrd_t *thread) {
     job *j = mound_new(job);
-    *j = (job){make_list(9, 10), 9, NULL};
+    *j = (job){make_list(9, 10), 9, NULL, {NULL}};
     return thrd_create(thread, check_c11, j);
 }
 

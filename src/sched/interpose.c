@@ -177,6 +177,7 @@ static void *run_thread(void *record) {
 #if MO_MUTANT_start_record_forgotten
     void *early = r->arg;
     r->arg = NULL;
+    mo_futex_wait(&(uint32_t){0}, 0, 2000000);
     mo_thread_current();
     r->arg = early;
 #endif
