@@ -1,5 +1,5 @@
 /* signal_test.c - what the stop signal's handler must save, and how it gets on with the program's
- * own handlers. modes: gc */
+ * own handlers. */
 #include "hold.h"
 
 #include <sys/wait.h>
