@@ -137,26 +137,23 @@ void mo_thread_block_end(mo_thread *t) {
     if (MO_UNLIKELY(mo_load_seq(&mo_the_world.stopping) != 0)) wait_for_start(t); /* [B] */
 }
 
-/* The collector takes the registry lock inside mo_thread_publish: what that published stays. */
-void mo_lock_acquire_blocking(mo_thread *t, mo_lock *l) {
-    if (mo_lock_try(l)) return;
-    mo_cpu_regs regs = t->regs;
-    uintptr_t sp = t->sp;
-    mo_thread_block_begin(t);
-    mo_lock_acquire(l);
-    mo_thread_block_end(t);
-    t->regs = regs;
-    t->sp = sp;
-}
-
+/* What the caller published for a scan of its own (mo_thread_publish_here) stays: the frames of
+ * this wait are gone when it collects, and with them the registers saved in them. */
 bool mo_lock_acquire_blocking_timed(mo_thread *t, mo_lock *l, int64_t timeout_ns) {
     if (mo_lock_try(l)) return true;
+    mo_cpu_regs regs = t->regs;
+    uintptr_t sp = t->sp;
+    mo_lock_rank_enter(l); /* before the wait: against its own rank it would never end */
     mo_thread_block_begin(t);
     bool ok = mo_lock_slow_timed(l, timeout_ns);
-    if (ok) mo_lock_rank_enter(l);
     mo_thread_block_end(t);
+    if (!ok) mo_lock_rank_leave(l);
+    t->regs = regs;
+    t->sp = sp;
     return ok;
 }
+
+void mo_lock_acquire_blocking(mo_thread *t, mo_lock *l) { mo_lock_acquire_blocking_timed(t, l, -1); }
 
 /* The program may have replaced our handler since start: then nobody would ever answer. */
 static void check_handler(void) {

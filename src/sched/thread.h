@@ -95,8 +95,9 @@ MO_INLINE void mo_thread_block_begin(mo_thread *t) {
     mo_thread_block_published(t);
 }
 void mo_thread_block_end(mo_thread *t);
-/* Takes a lock that is held through stops. */
+/* Takes a lock that is held through stops; what was published before stays so. */
 void mo_lock_acquire_blocking(mo_thread *t, mo_lock *l);
+/* false: not to be had in that time (< 0: for ever). */
 bool mo_lock_acquire_blocking_timed(mo_thread *t, mo_lock *l, int64_t timeout_ns);
 
 /* Stops all registered threads but self. self holds the GC lock; returns with the registry lock

@@ -36,7 +36,7 @@ typedef struct mo_lock {
 } mo_lock;
 
 void mo_lock_slow(mo_lock *l);
-/* false: not to be had in that time. No rank check. */
+/* false: not to be had in that time (< 0: for ever). No rank check. */
 bool mo_lock_slow_timed(mo_lock *l, int64_t timeout_ns);
 void mo_lock_wake(mo_lock *l);
 
