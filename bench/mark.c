@@ -46,7 +46,8 @@ BENCH_NOINLINE static void clear_dead_frames(void) {
     bench_keep(dead);
 }
 
-BENCH_NOINLINE static void measure_in_clean_frame(const char *name, size_t num_objects, size_t bytes) {
+BENCH_NOINLINE static void measure_in_clean_frame(const char *name, size_t num_objects,
+                                                  size_t bytes) {
     bench_gc();
     double ms[NUM_REPS];
     for (int i = 0; i < NUM_REPS; i++) {

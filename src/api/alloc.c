@@ -11,10 +11,13 @@
 
 MO_NORETURN MO_COLD static void exhausted(size_t size) {
     mo_heap *h = &mo_the_heap;
-    mo_fatal("out of memory allocating %zu bytes: heap %zu MiB in use, %zu MiB free, %zu MiB made accessible of %zu GiB "
+    mo_fatal("out of memory allocating %zu bytes: heap %zu MiB in use, %zu MiB free, %zu MiB made "
+             "accessible of %zu GiB "
              "reserved; raise the limit, or use mound_try_alloc to handle this",
-             size, (size_t)(mo_load_rlx(&h->inuse_pages) << MO_PAGE_SHIFT) >> 20, /* a message's values */
-             (size_t)(mo_load_rlx(&h->pages.num_free) << MO_PAGE_SHIFT) >> 20, mo_map.used_bytes >> 20, /* likewise */
+             size,
+             (size_t)(mo_load_rlx(&h->inuse_pages) << MO_PAGE_SHIFT) >> 20, /* a message's values */
+             (size_t)(mo_load_rlx(&h->pages.num_free) << MO_PAGE_SHIFT) >> 20,
+             mo_map.used_bytes >> 20, /* likewise */
              h->reserved_bytes >> 30);
 }
 
@@ -25,12 +28,15 @@ MO_INLINE void *or_die(void *p, size_t size) {
 
 void *mound_alloc(size_t size) { return or_die(mo_malloc(size, MO_KIND_SCAN), size); }
 void *mound_alloc_noscan(size_t size) { return or_die(mo_malloc(size, MO_KIND_NOSCAN), size); }
-void *mound_alloc_uncollectable(size_t size) { return or_die(mo_malloc(size, MO_KIND_MANUAL), size); }
+void *mound_alloc_uncollectable(size_t size) {
+    return or_die(mo_malloc(size, MO_KIND_MANUAL), size);
+}
 
 static size_t checked_product(const char *who, size_t num, size_t size) {
     size_t bytes;
     if (__builtin_mul_overflow(num, size, &bytes))
-        mo_fatal("%s(%zu, %zu): the product does not fit in size_t; check the number of elements", who, num, size);
+        mo_fatal("%s(%zu, %zu): the product does not fit in size_t; check the number of elements",
+                 who, num, size);
     return bytes;
 }
 
@@ -40,12 +46,14 @@ void *mound_alloc_array(size_t num, size_t size) {
 
 void *mound_alloc_aligned(size_t align, size_t size) {
     if (!mo_is_pow2(align) || align > MO_MAX_ALIGN_BYTES)
-        mo_fatal("mound_alloc_aligned(%zu, %zu): the alignment must be a power of two up to 2 MiB", align, size);
+        mo_fatal("mound_alloc_aligned(%zu, %zu): the alignment must be a power of two up to 2 MiB",
+                 align, size);
     return or_die(mo_malloc_aligned(align, size), size);
 }
 
 void *mound_alloc_typed(mound_type *type, size_t num) {
-    if (!type) mo_fatal("mound_alloc_typed(NULL): pass MOUND_TYPEOF(T) of a type declared by MOUND_TYPE");
+    if (!type)
+        mo_fatal("mound_alloc_typed(NULL): pass MOUND_TYPEOF(T) of a type declared by MOUND_TYPE");
     size_t bytes = checked_product("mound_alloc_typed", num, type->size);
     mo_start_current();
     const mo_type_info *info = mo_type_of(type);
@@ -54,7 +62,8 @@ void *mound_alloc_typed(mound_type *type, size_t num) {
 }
 
 void *mound_try_alloc(size_t size, unsigned flags) {
-    if (flags & ~(unsigned)(MOUND_NOSCAN | MOUND_UNCOLLECTABLE) || flags == (MOUND_NOSCAN | MOUND_UNCOLLECTABLE))
+    if (flags & ~(unsigned)(MOUND_NOSCAN | MOUND_UNCOLLECTABLE) ||
+        flags == (MOUND_NOSCAN | MOUND_UNCOLLECTABLE))
         mo_fatal("mound_try_alloc: flags 0x%x; use 0, MOUND_NOSCAN or MOUND_UNCOLLECTABLE", flags);
     if (flags & MOUND_NOSCAN) return mo_malloc(size, MO_KIND_NOSCAN);
     return mo_malloc(size, flags & MOUND_UNCOLLECTABLE ? MO_KIND_MANUAL : MO_KIND_SCAN);
@@ -82,27 +91,35 @@ void mound_free(void *obj) {
     mo_thread *t = mo_start_current();
     mo_slot sl;
     if (MO_UNLIKELY(!mo_find((uintptr_t)obj, &sl)))
-        mo_fatal(mo_in_heap((uintptr_t)obj)
-                     ? "mound_free(%p): the object was already freed, or never allocated; look for a second free of it"
-                     : "mound_free(%p): not from mound; pass it to the free function of its own allocator", obj);
+        mo_fatal(mo_in_heap((uintptr_t)obj) ? "mound_free(%p): the object was already freed, or "
+                                              "never allocated; look for a second free of it"
+                                            : "mound_free(%p): not from mound; pass it to the free "
+                                              "function of its own allocator",
+                 obj);
     if (MO_UNLIKELY(sl.base != (uintptr_t)obj))
-        mo_fatal("mound_free(%p): points %zu bytes into the object at %p; pass the object's first byte", obj,
-                 (size_t)((uintptr_t)obj - sl.base), (void *)sl.base);
+        mo_fatal(
+            "mound_free(%p): points %zu bytes into the object at %p; pass the object's first byte",
+            obj, (size_t)((uintptr_t)obj - sl.base), (void *)sl.base);
     bool has_specials = sl.span->specials != NULL;
     mo_runtime_enter(t);
-    mo_free_result r = mo_cache_free(&t->cache, &sl, mo_load_rlx(&mo_the_world.num_threads) == 1); /* only we could
-                                                                                     make it two meanwhile */
+    mo_free_result r =
+        mo_cache_free(&t->cache, &sl, mo_load_rlx(&mo_the_world.num_threads) == 1); /* only we could
+                                                                      make it two meanwhile */
     if (MO_UNLIKELY(has_specials)) mo_cleanups_kick();
     mo_runtime_leave(t);
     if (MO_UNLIKELY(r != MO_FREE_OK))
-        mo_fatal("mound_free(%p): the object was already freed, or never allocated; look for a second free of it", obj);
+        mo_fatal("mound_free(%p): the object was already freed, or never allocated; look for a "
+                 "second free of it",
+                 obj);
 }
 
 void *mound_realloc(void *obj, size_t size) {
     if (!obj) return mound_alloc(size);
     mo_slot sl;
     if (!find_object(obj, &sl) || sl.base != (uintptr_t)obj)
-        mo_fatal("mound_realloc(%p): not the first byte of an object of mound; pass what an allocation returned", obj);
+        mo_fatal("mound_realloc(%p): not the first byte of an object of mound; pass what an "
+                 "allocation returned",
+                 obj);
     size_t old = sl.span->elem_bytes;
     mo_kind kind = (mo_kind)sl.span->kind;
     bool fits = size <= old && (size > old / 2 || old <= 32);

@@ -14,8 +14,10 @@
 
 int mound_init(void) {
     int result = mo_start();
-    if (result == 0) mo_start_current();
-    else mo_print("mound: %s\n", mo_start_error());
+    if (result == 0)
+        mo_start_current();
+    else
+        mo_print("mound: %s\n", mo_start_error());
     return result;
 }
 
@@ -23,7 +25,9 @@ const char *mound_version(void) {
     return TEXT(MOUND_VERSION_MAJOR) "." TEXT(MOUND_VERSION_MINOR) "." TEXT(MOUND_VERSION_PATCH);
 }
 
-void mound_set_fatal_handler(void (*handler)(const char *message)) { mo_fatal_set_handler(handler); }
+void mound_set_fatal_handler(void (*handler)(const char *message)) {
+    mo_fatal_set_handler(handler);
+}
 
 /* ---------------------------------------------------------------- roots and threads */
 
@@ -46,15 +50,17 @@ int mound_root_remove(const void *lo, size_t size) {
 void mound_thread_attach(void) {
     mo_thread *t = mo_start_current();
     if (t->is_attached)
-        mo_fatal("mound_thread_attach: thread %d is attached already; remove the second call", t->tid);
+        mo_fatal("mound_thread_attach: thread %d is attached already; remove the second call",
+                 t->tid);
     t->is_attached = true;
 }
 
 void mound_thread_detach(void) {
     mo_thread *t = mo_self;
     if (!mo_is_registered(t))
-        mo_fatal("mound_thread_detach: thread %d is not attached; attach it first, or remove the call",
-                 mo_sys_gettid());
+        mo_fatal(
+            "mound_thread_detach: thread %d is not attached; attach it first, or remove the call",
+            mo_sys_gettid());
     mo_thread_unregister(t);
 }
 
@@ -94,7 +100,8 @@ void mound_free_os_memory(void) {
 static mo_slot object_of(const char *who, const void *addr) {
     mo_slot sl;
     if (!mo_find((uintptr_t)addr, &sl) || !mo_cache_is_allocated(&mo_self->cache, &sl))
-        mo_fatal("%s(%p): not inside an object of mound; pass what an allocation returned", who, addr);
+        mo_fatal("%s(%p): not inside an object of mound; pass what an allocation returned", who,
+                 addr);
     return sl;
 }
 
@@ -104,8 +111,10 @@ mound_cleanup mound_add_cleanup(void *obj, void (*fn)(void *arg), void *arg) {
     if (!fn) mo_fatal("mound_add_cleanup(%p, NULL): pass a function", obj);
     mo_slot arg_slot;
     if (mo_find((uintptr_t)arg, &arg_slot) && arg_slot.base == sl.base)
-        mo_fatal("mound_add_cleanup(%p): arg points into the object itself, which would then live for ever; pass what "
-                 "the cleanup needs instead", obj);
+        mo_fatal("mound_add_cleanup(%p): arg points into the object itself, which would then live "
+                 "for ever; pass what "
+                 "the cleanup needs instead",
+                 obj);
     mo_thread_publish_here(t);
     mo_runtime_enter(t);
     mound_cleanup c = mo_cleanup_add(t, &sl, fn, arg);
@@ -188,7 +197,8 @@ static void fill_stats(mound_mem_stats *s) {
 void mound_read_mem_stats(mound_mem_stats *out) {
     mo_thread *t = mo_start_current();
     if (!out || out->struct_bytes < sizeof(size_t) + sizeof(uint64_t) || out->struct_bytes > 65536)
-        mo_fatal("mound_read_mem_stats: set struct_bytes to sizeof(mound_mem_stats) before the call");
+        mo_fatal(
+            "mound_read_mem_stats: set struct_bytes to sizeof(mound_mem_stats) before the call");
     mound_mem_stats stats;
     memset(&stats, 0, sizeof stats);
     mo_runtime_enter(t);

@@ -2,10 +2,11 @@
  *
  * Twice a second it sweeps what the program has not swept yet, in batches, giving way to a
  * collection between them: not at once, since a program that allocates sweeps as it goes, and two
- * threads sweeping the same classes only pass cache lines to and fro. Then it gives free memory back, slowly (1 % of one CPU, measured by the time the
- * madvise calls take): while the program allocates, only what exceeds the next goal by a tenth;
- * once it is idle, all but a twentieth of what is live. A program that is idle for IDLE_NS and
- * has allocated since the last collection is collected once.
+ * threads sweeping the same classes only pass cache lines to and fro. Then it gives free memory
+ * back, slowly (1 % of one CPU, measured by the time the madvise calls take): while the program
+ * allocates, only what exceeds the next goal by a tenth; once it is idle, all but a twentieth of
+ * what is live. A program that is idle for IDLE_NS and has allocated since the last collection is
+ * collected once.
  *
  * The thread is not registered: it owns no object and is never stopped; the idle collection
  * needs a registered thread, and registers it for that time.
@@ -92,7 +93,8 @@ static void *background_main(void *arg) {
             idle_since = clock;
         }
         release_some(clock - idle_since > IDLE_RELEASE_NS);
-        if (clock - idle_since > IDLE_NS && alloc != mo_the_gc.alloc_at_last && mo_the_gc.percent >= 0) {
+        if (clock - idle_since > IDLE_NS && alloc != mo_the_gc.alloc_at_last &&
+            mo_the_gc.percent >= 0) {
             collect_idle();
             continue;
         }
@@ -105,7 +107,8 @@ void mo_background_start_once(void) {
     if (MO_LIKELY(mo_load_rlx(&is_started))) return; /* set once; the exchange decides */
     if (mo_load_rlx(&mo_the_heap.live_bytes) < START_BYTES) return; /* an estimate */
     uint32_t no = 0;
-    if (!mo_cas_acq(&is_started, &no, 1)) return; /* [Q] only one starts it; nothing else is ordered [Q] */
+    if (!mo_cas_acq(&is_started, &no, 1))
+        return; /* [Q] only one starts it; nothing else is ordered [Q] */
     if (!mo_runtime_thread_start("mound-back", MO_SERVICE_STACK_BYTES, background_main, NULL))
         mo_store_rlx(&is_started, 0); /* tried again at a later refill */
 }

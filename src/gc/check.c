@@ -16,7 +16,6 @@
 #include "sys/cpu.h"
 #include "sys/os_mem.h"
 
-
 void mo_check_heap(void) {
     mo_heap *h = &mo_the_heap;
     mo_page_alloc_verify(&h->pages);
@@ -42,7 +41,8 @@ typedef struct checker {
     uintptr_t *stack;
     size_t num, cap, seen_bytes;
     bool exhausted;
-    uintptr_t own_lo, own_hi; /* the collector's own frames, if it runs on a stack within the heap */
+    uintptr_t own_lo,
+        own_hi; /* the collector's own frames, if it runs on a stack within the heap */
 } checker;
 
 static bool is_allocated(const mo_slot *sl) {
@@ -57,7 +57,8 @@ static void visit(checker *c, uintptr_t addr, uintptr_t parent, uintptr_t off, c
     if (c->seen[word] & bit) return;
     c->seen[word] |= bit;
     if (sl.span->kind != MO_KIND_MANUAL && !(mo_map.mark[word] & bit)) {
-        mo_print("mound: checkmark: object %p (%zu bytes) is reachable from %s %p at offset %zu but not marked\n",
+        mo_print("mound: checkmark: object %p (%zu bytes) is reachable from %s %p at offset %zu "
+                 "but not marked\n",
                  (void *)sl.base, sl.span->elem_bytes, what, (void *)parent, (size_t)off);
         mo_throw("checkmark: the marker missed an object");
     }
@@ -133,10 +134,12 @@ void mo_check_mark(uintptr_t stack_end) {
     c.seen_bytes = ((size_t)mo_the_heap.pages.num_pages + 1) * MO_BITS_PAGE_WORDS * 8; /* never 0 */
     c.seen = mo_os_map(c.seen_bytes, "mound check");
     if (!c.seen) {
-        mo_print("mound: gccheckmark: no memory for a second bitmap; this collection is not checked\n");
+        mo_print(
+            "mound: gccheckmark: no memory for a second bitmap; this collection is not checked\n");
         return;
     }
-    for (mo_thread *t = mo_the_world.threads; t; t = t->next) mo_cache_each_claimed(&t->cache, see_claimed, &c);
+    for (mo_thread *t = mo_the_world.threads; t; t = t->next)
+        mo_cache_each_claimed(&t->cache, see_claimed, &c);
     visit_manual(&c);
     for (size_t i = 0; i < mo_mark_num_roots(); i++) {
         uintptr_t lo, hi;
@@ -144,7 +147,9 @@ void mo_check_mark(uintptr_t stack_end) {
         check_words(&c, lo, hi, true, "root");
     }
     while (c.num > 0) check_object(&c, c.stack[--c.num]);
-    if (c.exhausted) mo_print("mound: gccheckmark: no memory for its stack; this collection is checked in part\n");
+    if (c.exhausted)
+        mo_print(
+            "mound: gccheckmark: no memory for its stack; this collection is checked in part\n");
     if (c.stack) mo_os_unmap(c.stack, c.cap * sizeof *c.stack);
     mo_os_unmap(c.seen, c.seen_bytes);
 }
@@ -182,8 +187,10 @@ void mo_check_typed_fields(void) {
             for (size_t off = 0; off + 8 <= s->type->bytes; off += 8) {
                 if (is_listed(s->type, off) || !is_dying(*(const uintptr_t *)(obj + off))) continue;
                 lines++;
-                mo_print("mound: type %s does not list the word at offset %zu, but in object %p it is the only "
-                         "reference to an object that is freed now\n", s->type->name, off, (void *)obj);
+                mo_print("mound: type %s does not list the word at offset %zu, but in object %p it "
+                         "is the only "
+                         "reference to an object that is freed now\n",
+                         s->type->name, off, (void *)obj);
             }
         }
     }

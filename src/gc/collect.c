@@ -66,7 +66,8 @@ uint64_t mo_gc_sweep_all(void) {
 void mo_gc_sweep_for(size_t bytes) {
     size_t pages = bytes >> MO_PAGE_SHIFT;
     uint32_t step = 64;
-    while (mo_load_rlx(&mo_the_heap.pages.num_free) < pages && mo_gc_sweep_some(step)) step *= 2; /* an estimate */
+    while (mo_load_rlx(&mo_the_heap.pages.num_free) < pages && mo_gc_sweep_some(step))
+        step *= 2; /* an estimate */
 }
 
 /* ---------------------------------------------------------------- one cycle */
@@ -94,7 +95,8 @@ static uint32_t choose_workers(void) {
 /* Stops the world with an up-to-date list of loaded objects. */
 static void stop_with_roots(mo_thread *t) {
     for (int i = 0;; i++) {
-        if (!mo_roots_list_objects()) mo_fatal("memory exhausted while listing loaded objects; raise the limit");
+        if (!mo_roots_list_objects())
+            mo_fatal("memory exhausted while listing loaded objects; raise the limit");
         mo_world_stop(t);
         if (mo_roots_still_current() || i >= LOADER_TRIES) return;
         mo_world_start(); /* the loader is at work in a thread that must run on */
@@ -106,7 +108,8 @@ static void stop_with_roots(mo_thread *t) {
 static void run_stopped(mo_thread *t, cycle *c) {
     mo_gc *gc = &mo_the_gc;
     mo_heap *h = &mo_the_heap;
-    for (mo_thread *each = mo_the_world.threads; each; each = each->next) mo_cache_begin_mark(&each->cache);
+    for (mo_thread *each = mo_the_world.threads; each; each = each->next)
+        mo_cache_begin_mark(&each->cache);
     if (gc->debug.verify) mo_check_heap();
     gc->stack_bytes = mo_roots_add_all(t);
     c->mark = mo_mark_run(c->workers - 1);
@@ -158,13 +161,16 @@ static void trace_cycle(const cycle *c) {
     double stopping = (double)(c->stopped_ns - c->stop_ns) * ms;
     double marking = (double)(c->end_ns - c->stopped_ns) * ms;
     double cpu = (double)c->mark.cpu_ns * ms;
-    mo_print("gc %llu @%.3fs %.0f%%: %.3f+0+%.3f ms clock, %.3f+0/0/0+%.3f ms cpu, %llu->%llu->%llu MB, %llu MB goal, "
+    mo_print("gc %llu @%.3fs %.0f%%: %.3f+0+%.3f ms clock, %.3f+0/0/0+%.3f ms cpu, "
+             "%llu->%llu->%llu MB, %llu MB goal, "
              "%llu MB stacks, %llu MB globals, %u P%s\n",
-             (unsigned long long)gc->num_gc, since * 1e-9, since > 0 ? 100.0 * (double)gc->gc_cpu_ns / since : 0,
-             stopping, marking, stopping, cpu, (unsigned long long)c->live_before >> 20,
+             (unsigned long long)gc->num_gc, since * 1e-9,
+             since > 0 ? 100.0 * (double)gc->gc_cpu_ns / since : 0, stopping, marking, stopping,
+             cpu, (unsigned long long)c->live_before >> 20,
              (unsigned long long)c->live_before >> 20, (unsigned long long)gc->marked_bytes >> 20,
              (unsigned long long)gc->goal_bytes >> 20, (unsigned long long)gc->stack_bytes >> 20,
-             (unsigned long long)gc->root_bytes >> 20, c->workers, c->reason == MO_GC_FORCED ? " (forced)" : "");
+             (unsigned long long)gc->root_bytes >> 20, c->workers,
+             c->reason == MO_GC_FORCED ? " (forced)" : "");
 }
 
 static void run_cycle(mo_thread *t, cycle *c) {
@@ -189,15 +195,18 @@ static void run_cycle(mo_thread *t, cycle *c) {
 static bool is_due(mo_gc_reason reason) {
     mo_gc *gc = &mo_the_gc;
     if (reason != MO_GC_HEAP || gc->debug.stress) return true;
-    return gc->percent >= 0 && mo_load_rlx(&mo_the_heap.live_bytes) >= (int64_t)gc->trigger_bytes; /* an estimate */
+    return gc->percent >= 0 &&
+           mo_load_rlx(&mo_the_heap.live_bytes) >= (int64_t)gc->trigger_bytes; /* an estimate */
 }
 
 MO_NOINLINE void mo_gc_collect(mo_thread *t, mo_gc_reason reason) {
     mo_gc *gc = &mo_the_gc;
     /* A thread that only found the heap full need not insist: somebody is collecting. It may hold
      * what that collection waits for, as the loader's lock in a callback of dl_iterate_phdr. */
-    if (reason != MO_GC_HEAP) mo_lock_acquire_blocking(t, &gc->lock);
-    else if (!mo_lock_acquire_blocking_timed(t, &gc->lock, HEAP_WAIT_NS)) return;
+    if (reason != MO_GC_HEAP)
+        mo_lock_acquire_blocking(t, &gc->lock);
+    else if (!mo_lock_acquire_blocking_timed(t, &gc->lock, HEAP_WAIT_NS))
+        return;
     if (is_due(reason)) { /* another thread may have collected while we waited */
         cycle c = {.reason = reason};
         mo_cache_publish_live(&t->cache);
@@ -211,17 +220,21 @@ MO_NOINLINE void mo_gc_collect(mo_thread *t, mo_gc_reason reason) {
 
 void mo_gc_poll(mo_thread *t) {
     mo_background_start_once();
-    int64_t live = mo_load_rlx(&mo_the_heap.live_bytes); /* an estimate; mo_gc_collect looks again */
-    if (MO_UNLIKELY(live >= (int64_t)mo_the_gc.trigger_bytes) && mo_the_gc.percent >= 0) mo_gc_collect(t, MO_GC_HEAP);
+    int64_t live =
+        mo_load_rlx(&mo_the_heap.live_bytes); /* an estimate; mo_gc_collect looks again */
+    if (MO_UNLIKELY(live >= (int64_t)mo_the_gc.trigger_bytes) && mo_the_gc.percent >= 0)
+        mo_gc_collect(t, MO_GC_HEAP);
 }
 
-void mo_gc_alloc_totals(uint64_t *objects, uint64_t *bytes, uint64_t *freed_objects, uint64_t *freed_bytes) {
+void mo_gc_alloc_totals(uint64_t *objects, uint64_t *bytes, uint64_t *freed_objects,
+                        uint64_t *freed_bytes) {
     mo_world *w = &mo_the_world;
     uint64_t unused_objects = 0, unused_bytes = 0;
     *objects = w->gone_objects;
     *bytes = w->gone_bytes;
-    *freed_objects = w->gone_freed_objects + mo_load_rlx(&mo_the_heap.swept_objects); /* statistics */
-    *freed_bytes = w->gone_freed_bytes + mo_load_rlx(&mo_the_heap.swept_bytes);       /* statistics */
+    *freed_objects =
+        w->gone_freed_objects + mo_load_rlx(&mo_the_heap.swept_objects);        /* statistics */
+    *freed_bytes = w->gone_freed_bytes + mo_load_rlx(&mo_the_heap.swept_bytes); /* statistics */
     for (const mo_thread *t = w->threads; t; t = t->next) {
         *objects += t->cache.claimed_objects;
         *bytes += t->cache.claimed_bytes;

@@ -34,11 +34,24 @@ typedef struct debug_key {
     long long max;
 } debug_key;
 
-enum { GCTRACE, GCSTRESS, GCCHECKMARK, SCRIBBLE, VERIFY, SEED, INITTRACE, SYSFAULT, HEAPEND, NUM_KEYS };
+enum {
+    GCTRACE,
+    GCSTRESS,
+    GCCHECKMARK,
+    SCRIBBLE,
+    VERIFY,
+    SEED,
+    INITTRACE,
+    SYSFAULT,
+    HEAPEND,
+    NUM_KEYS
+};
 static const debug_key keys[NUM_KEYS] = {
-    [GCTRACE] = {"gctrace", 1},   [GCSTRESS] = {"gcstress", INT_MAX}, [GCCHECKMARK] = {"gccheckmark", 1},
-    [SCRIBBLE] = {"scribble", 1}, [VERIFY] = {"verify", 1},           [SEED] = {"seed", LLONG_MAX},
-    [INITTRACE] = {"inittrace", 1}, [SYSFAULT] = {"sysfault", LLONG_MAX}, [HEAPEND] = {"heapend", 1},
+    [GCTRACE] = {"gctrace", 1},         [GCSTRESS] = {"gcstress", INT_MAX},
+    [GCCHECKMARK] = {"gccheckmark", 1}, [SCRIBBLE] = {"scribble", 1},
+    [VERIFY] = {"verify", 1},           [SEED] = {"seed", LLONG_MAX},
+    [INITTRACE] = {"inittrace", 1},     [SYSFAULT] = {"sysfault", LLONG_MAX},
+    [HEAPEND] = {"heapend", 1},
 };
 
 static void apply(mo_environment *env, int key, long long value) {
@@ -60,15 +73,18 @@ static bool read_debug(mo_environment *env, const char *text, char *error, size_
     while (*text) {
         size_t len = strcspn(text, ","), name_len = strcspn(text, "=,");
         int key = 0;
-        while (key < NUM_KEYS && (strlen(keys[key].name) != name_len || memcmp(keys[key].name, text, name_len) != 0))
+        while (key < NUM_KEYS &&
+               (strlen(keys[key].name) != name_len || memcmp(keys[key].name, text, name_len) != 0))
             key++;
         long long value = 0;
         bool ok = key < NUM_KEYS && name_len < len &&
                   read_number(text + name_len + 1, len - name_len - 1, 0, keys[key].max, &value);
         if (len > 0 && !ok) {
             snprintf(error, error_len,
-                     "MOUND_DEBUG: cannot read \"%.*s\"; use key=number with gctrace, gcstress, gccheckmark, scribble, "
-                     "verify, seed, inittrace, sysfault or heapend, separated by commas", (int)mo_min(len, 60), text);
+                     "MOUND_DEBUG: cannot read \"%.*s\"; use key=number with gctrace, gcstress, "
+                     "gccheckmark, scribble, "
+                     "verify, seed, inittrace, sysfault or heapend, separated by commas",
+                     (int)mo_min(len, 60), text);
             return false;
         }
         if (ok) apply(env, key, value);
@@ -90,14 +106,18 @@ bool mo_environment_read(mo_environment *env, char *error, size_t error_len) {
         } else if (read_number(text, strlen(text), 0, INT_MAX, &n)) {
             env->gc_percent = (int)n;
         } else {
-            snprintf(error, error_len, "MOUND_GOGC=%.60s cannot be read; use a percentage such as 100, or off", text);
+            snprintf(error, error_len,
+                     "MOUND_GOGC=%.60s cannot be read; use a percentage such as 100, or off", text);
             return false;
         }
     }
     text = getenv("MOUND_SIGNAL");
     if (text && *text) {
-        if (!read_number(text, strlen(text), 1, SIGRTMAX, &n) || n == SIGKILL || n == SIGSTOP || n == SIGSEGV) {
-            snprintf(error, error_len, "MOUND_SIGNAL=%.60s cannot be used; give the number of a signal the program leaves alone, such as %d",
+        if (!read_number(text, strlen(text), 1, SIGRTMAX, &n) || n == SIGKILL || n == SIGSTOP ||
+            n == SIGSEGV) {
+            snprintf(error, error_len,
+                     "MOUND_SIGNAL=%.60s cannot be used; give the number of a signal the program "
+                     "leaves alone, such as %d",
                      text, SIGURG);
             return false;
         }

@@ -50,7 +50,8 @@ static void each_span(void (*fn)(mo_span *s)) {
 static void await_sweep(mo_span *s) {
     if (s->state != MO_SPAN_SWEEPING && s->state != MO_SPAN_CACHED) return;
     if (s->kind == MO_KIND_MANUAL) return;
-    while (mo_load_acq(&s->sweepgen) != mo_the_heap.sweepgen) /* [A] pairs with [S] in central.c [A] */
+    while (mo_load_acq(&s->sweepgen) !=
+           mo_the_heap.sweepgen) /* [A] pairs with [S] in central.c [A] */
         mo_futex_wait(&s->sweepgen, s->sweepgen, 50000);
 }
 
@@ -105,7 +106,8 @@ static void after_in_parent(void) {
 }
 
 static void adopt_orphan(mo_span *s) {
-    bool orphan = s->state == MO_SPAN_SWEEPING || (s->state == MO_SPAN_CACHED && s->owner != &mo_self->cache);
+    bool orphan =
+        s->state == MO_SPAN_SWEEPING || (s->state == MO_SPAN_CACHED && s->owner != &mo_self->cache);
     if (orphan) mo_central_release(s);
 }
 

@@ -14,10 +14,10 @@
 
 typedef struct mo_debug {
     bool gctrace;
-    bool checkmark;   /* gccheckmark: mark twice, compare */
+    bool checkmark; /* gccheckmark: mark twice, compare */
     bool scribble;
     bool verify;
-    uint32_t stress;  /* gcstress=N: collect at every N-th allocation */
+    uint32_t stress; /* gcstress=N: collect at every N-th allocation */
     uint64_t seed;
     bool inittrace;
     uint64_t sysfault; /* the N-th memory call fails */
@@ -27,17 +27,18 @@ typedef struct mo_gc {
     mo_lock lock;       /* one collection at a time */
     mo_lock sweep_lock; /* the background sweeper's batch; held through a collection */
     mo_debug debug;
-    int percent;              /* GOGC; < 0: off */
-    uint32_t max_workers;     /* marking; >= 1 */
-    uint64_t trigger_bytes;   /* collect when heap.live_bytes reaches it */
+    int percent;            /* GOGC; < 0: off */
+    uint32_t max_workers;   /* marking; >= 1 */
+    uint64_t trigger_bytes; /* collect when heap.live_bytes reaches it */
     uint64_t goal_bytes;
-    uint64_t marked_bytes;    /* live after the last mark */
-    uint64_t unused_bytes;    /* claimed by caches then, not handed out: allocating them costs nothing */
+    uint64_t marked_bytes; /* live after the last mark */
+    uint64_t
+        unused_bytes; /* claimed by caches then, not handed out: allocating them costs nothing */
     uint64_t num_gc, num_forced;
-    uint64_t start_ns;        /* of the process, for gctrace */
-    uint64_t last_end_ns;     /* end of the last collection */
-    uint64_t alloc_at_last;   /* total claimed then, for the idle collection */
-    uint64_t cycle_ns;        /* whole cost of the last collection */
+    uint64_t start_ns;      /* of the process, for gctrace */
+    uint64_t last_end_ns;   /* end of the last collection */
+    uint64_t alloc_at_last; /* total claimed then, for the idle collection */
+    uint64_t cycle_ns;      /* whole cost of the last collection */
     uint64_t pause_total_ns, pause_max_ns, pause_last_ns;
     uint64_t gc_cpu_ns;
     uint64_t stack_bytes, root_bytes; /* scanned in the last collection */
@@ -64,6 +65,7 @@ void mo_pacer_set(uint64_t now_ns);
 /* Calls fn for every central, or only for those that ever had a span. */
 void mo_gc_each_central(bool all, void (*fn)(mo_central *c, void *arg), void *arg);
 /* Ever claimed, less what caches still hold. */
-void mo_gc_alloc_totals(uint64_t *objects, uint64_t *bytes, uint64_t *freed_objects, uint64_t *freed_bytes);
+void mo_gc_alloc_totals(uint64_t *objects, uint64_t *bytes, uint64_t *freed_objects,
+                        uint64_t *freed_bytes);
 
 #endif

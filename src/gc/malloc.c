@@ -38,7 +38,8 @@ MO_INLINE void *take_claimed(mo_cache_slot *slot, unsigned sc) {
 
 static void stress(mo_thread *t) {
     mo_gc *gc = &mo_the_gc;
-    if (mo_add_rlx(&gc->stress_count, 1) % gc->debug.stress == 0) mo_gc_collect(t, MO_GC_HEAP); /* a count */
+    if (mo_add_rlx(&gc->stress_count, 1) % gc->debug.stress == 0)
+        mo_gc_collect(t, MO_GC_HEAP); /* a count */
 }
 
 /* With gcstress every allocation passes through here: a refill claims one slot only. */
@@ -47,20 +48,26 @@ static MO_NOINLINE void *refill(mo_thread *t, mo_cache_slot *slot, mo_central *c
     void *p = NULL;
     mo_thread_publish_here(t);
     mo_runtime_enter(t);
-    if (MO_UNLIKELY(mo_the_gc.debug.stress)) stress(t);
-    else mo_gc_poll(t);
+    if (MO_UNLIKELY(mo_the_gc.debug.stress))
+        stress(t);
+    else
+        mo_gc_poll(t);
     for (int attempt = 0; !p && attempt < 3; attempt++) {
-        if (mo_cache_refill(&t->cache, slot, central)) p = take_claimed(slot, sc);
-        else if (attempt < 2) mo_gc_collect(t, MO_GC_MEMORY);
+        if (mo_cache_refill(&t->cache, slot, central))
+            p = take_claimed(slot, sc);
+        else if (attempt < 2)
+            mo_gc_collect(t, MO_GC_MEMORY);
     }
     mo_runtime_leave(t);
     return p;
 }
 
-static MO_NOINLINE void *malloc_large(mo_thread *t, size_t size, size_t align, mo_kind kind, const mo_type_info *type) {
+static MO_NOINLINE void *malloc_large(mo_thread *t, size_t size, size_t align, mo_kind kind,
+                                      const mo_type_info *type) {
     mo_span *s = NULL;
     bool needs_zero = false;
-    if (size > mo_the_heap.reserved_bytes) return NULL; /* no collection helps; sums below may wrap */
+    if (size > mo_the_heap.reserved_bytes)
+        return NULL; /* no collection helps; sums below may wrap */
 #if !MO_MUTANT_large_stale_stack
     mo_thread_publish_here(t);
 #endif
@@ -105,7 +112,8 @@ static mo_cache_slot *typed_slot(mo_thread *t, uint32_t id) {
         c->typed = slots;
     }
     if (MO_UNLIKELY(id >= c->num_typed)) {
-        /* The collector reads the array of a stopped thread: new slots are zero before they count. */
+        /* The collector reads the array of a stopped thread: new slots are zero before they count.
+         */
         mo_signal_fence();
         c->num_typed = id + 1;
     }
@@ -114,7 +122,8 @@ static mo_cache_slot *typed_slot(mo_thread *t, uint32_t id) {
 
 static void *take_or_refill(mo_thread *t, mo_cache_slot *slot, mo_central *central) {
     void *p = take_claimed(slot, central->size_class);
-    if (!p && mo_cache_refill(&t->cache, slot, central)) p = take_claimed(slot, central->size_class);
+    if (!p && mo_cache_refill(&t->cache, slot, central))
+        p = take_claimed(slot, central->size_class);
     return p;
 }
 
@@ -131,7 +140,8 @@ void *mo_malloc_typed_in_runtime(mo_thread *t, const mo_type_info *type) {
 void *mo_malloc_typed(const mo_type_info *type, size_t num) {
     size_t bytes = type->bytes * num;
     if (type->num_ptrs == 0) return mo_malloc(bytes, MO_KIND_NOSCAN);
-    if (bytes > MO_MAX_SMALL_BYTES) return malloc_large(mo_start_current(), bytes, 1, MO_KIND_TYPED, type);
+    if (bytes > MO_MAX_SMALL_BYTES)
+        return malloc_large(mo_start_current(), bytes, 1, MO_KIND_TYPED, type);
     if (num != 1) return mo_malloc(bytes, MO_KIND_SCAN);
     mo_thread *t = mo_start_current();
     mo_cache_slot *slot = typed_slot(t, type->central.type_id);
@@ -147,7 +157,8 @@ void *mo_malloc_aligned(size_t align, size_t size) {
     if (size <= MO_MAX_SMALL_BYTES) {
         size_t pow2 = align;
         while (pow2 < size) pow2 *= 2;
-        if (align <= MO_PAGE_BYTES && pow2 <= MO_MAX_SMALL_BYTES && class_bytes(mo_size_class_of(pow2)) == pow2)
+        if (align <= MO_PAGE_BYTES && pow2 <= MO_MAX_SMALL_BYTES &&
+            class_bytes(mo_size_class_of(pow2)) == pow2)
             return mo_malloc(pow2, MO_KIND_SCAN);
     }
     return malloc_large(mo_start_current(), mo_max(size, 1), align, MO_KIND_SCAN, NULL);

@@ -48,13 +48,12 @@ enum {
     BATCH_LEN = FIFO_LEN / 2,
     OBLET_BYTES = MO_VARIETY >= 2 ? 1024 : 128 << 10,
     ROOT_CHUNK_BYTES = 256 << 10,
-    SHARE_MIN = 4,   /* candidates worth sharing: the oldest of a tree are its largest parts */
-    DENSE_WORDS = 4, /* of 8: from here on marked targets are filtered out at once */
-    SHARE_EVERY = 64,                     /* objects between looks at who is idle */
+    SHARE_MIN = 4,    /* candidates worth sharing: the oldest of a tree are its largest parts */
+    DENSE_WORDS = 4,  /* of 8: from here on marked targets are filtered out at once */
+    SHARE_EVERY = 64, /* objects between looks at who is idle */
     MAX_WORKERS = 64,
     SCAN_AHEAD_WORDS = 64,
 };
-
 
 typedef struct mo_marker {
     mo_workbuf *buf;
@@ -173,8 +172,10 @@ static MO_NOINLINE void scan_large(mo_marker *m, uintptr_t obj, const mo_span *s
     }
     for (uintptr_t p = obj + OBLET_BYTES; p < obj + s->elem_bytes; p += OBLET_BYTES) push(m, p | 1);
     uintptr_t hi = obj + mo_min(OBLET_BYTES, s->elem_bytes);
-    if (g.heap_ends) scan_ambiguous(m, obj, hi);
-    else scan_words(m, obj, hi);
+    if (g.heap_ends)
+        scan_ambiguous(m, obj, hi);
+    else
+        scan_words(m, obj, hi);
 }
 
 static MO_NOINLINE void scan_oblet(mo_marker *m, uintptr_t lo) {
@@ -188,8 +189,10 @@ static MO_NOINLINE void scan_oblet(mo_marker *m, uintptr_t lo) {
 #if MO_MUTANT_mark_oblet_short
     hi -= 8;
 #endif
-    if (g.heap_ends) scan_ambiguous(m, lo, hi);
-    else scan_words(m, lo, hi);
+    if (g.heap_ends)
+        scan_ambiguous(m, lo, hi);
+    else
+        scan_words(m, lo, hi);
 }
 
 /* The part of a worker's state that its inner loop keeps in registers. */
@@ -227,7 +230,8 @@ MO_INLINE void lane_push_unmarked(lane *l, uintptr_t w) {
     uint32_t first = page - ((info >> MO_INFO_BACK_SHIFT) & MO_INFO_BACK_SMALL);
     off -= (uintptr_t)first << MO_PAGE_SHIFT;
     uint32_t idx = (uint32_t)((off * (uint64_t)mo_size_classes[info & 0xff].magic) >> 32);
-    uint64_t word = mo_load_rlx(&mo_map.mark[(size_t)first * MO_BITS_PAGE_WORDS + idx / 64]); /* M1: process decides */
+    uint64_t word = mo_load_rlx(
+        &mo_map.mark[(size_t)first * MO_BITS_PAGE_WORDS + idx / 64]); /* M1: process decides */
     l->item[l->num] = w & ~(uintptr_t)7;
     l->num += !(word >> (idx % 64) & 1);
 }
@@ -266,7 +270,8 @@ static MO_NOINLINE void process_large(mo_marker *m, uint32_t first, mo_kind kind
 }
 
 /* Scans an object that was just marked. */
-MO_INLINE void scan_object(lane *l, uint32_t first, uint32_t info, uintptr_t obj, mo_cpu_level level) {
+MO_INLINE void scan_object(lane *l, uint32_t first, uint32_t info, uintptr_t obj,
+                           mo_cpu_level level) {
     mo_marker *m = l->m;
     const mo_size_class *sc = &mo_size_classes[info & 0xff];
     m->objects++;
@@ -284,7 +289,8 @@ MO_INLINE void scan_object(lane *l, uint32_t first, uint32_t info, uintptr_t obj
         return;
     }
     if (kind == MO_KIND_NOSCAN) return;
-    const mo_type_info *type = kind == MO_KIND_TYPED ? mo_type_at(info >> MO_INFO_TYPE_SHIFT) : NULL;
+    const mo_type_info *type =
+        kind == MO_KIND_TYPED ? mo_type_at(info >> MO_INFO_TYPE_SHIFT) : NULL;
     if (type && type->has_bitmap) {
         lane_room(l, 64);
         for (uint64_t bits = type->bitmap; bits; bits &= bits - 1) {
@@ -298,14 +304,17 @@ MO_INLINE void scan_object(lane *l, uint32_t first, uint32_t info, uintptr_t obj
         return;
     }
     lane_leave(l);
-    if (type) scan_typed(m, obj, &mo_map.spans[first]);
-    else scan_ambiguous(m, obj, obj + bytes);
+    if (type)
+        scan_typed(m, obj, &mo_map.spans[first]);
+    else
+        scan_ambiguous(m, obj, obj + bytes);
     lane_enter(l);
 }
 
 static bool take_root(root_range *out) {
     if (mo_load_rlx(&g.next_root) >= g.num_roots) return false; /* a glance */
-    size_t i = mo_add_rlx(&g.next_root, 1) - 1; /* the ranges were written before the workers were woken [H] */
+    size_t i = mo_add_rlx(&g.next_root, 1) -
+               1; /* the ranges were written before the workers were woken [H] */
     if (i >= g.num_roots) return false;
     *out = g.roots[i];
     return true;
@@ -375,8 +384,8 @@ MO_INLINE target resolve(const fifo_entry *e, uintptr_t base) {
     const mo_size_class *sc = &mo_size_classes[e->info & 0xff];
     uintptr_t start = base + ((uintptr_t)e->first << MO_PAGE_SHIFT);
     uint32_t idx = (uint32_t)(((e->candidate - start) * (uint64_t)sc->magic) >> 32);
-    target t = {&mo_map.mark[(size_t)e->first * MO_BITS_PAGE_WORDS + idx / 64], (uint64_t)1 << (idx % 64),
-                start + (uintptr_t)idx * sc->bytes};
+    target t = {&mo_map.mark[(size_t)e->first * MO_BITS_PAGE_WORDS + idx / 64],
+                (uint64_t)1 << (idx % 64), start + (uintptr_t)idx * sc->bytes};
     if (MO_UNLIKELY(idx >= sc->nelems)) t.bit = 0;
 #if MO_MUTANT_mark_no_interior
     if (t.obj != e->candidate) t.bit = 0;
@@ -392,7 +401,8 @@ MO_INLINE uint64_t mark_bits(uint64_t *word, uint64_t bits, bool parallel) {
 #if MO_MUTANT_mark_plain_or
     parallel = false;
 #endif
-    if (parallel) return bits & ~mo_fetch_or_rlx(word, bits); /* M1; objects were published by the stop */
+    if (parallel)
+        return bits & ~mo_fetch_or_rlx(word, bits); /* M1; objects were published by the stop */
     *word = was | bits;
     return bits;
 }
@@ -451,7 +461,8 @@ MO_INLINE void drain(mo_marker *m, bool parallel, mo_cpu_level level) {
         head += n;
         if (parallel && (since_share += n) >= SHARE_EVERY) {
             since_share = 0;
-            if (l.num >= SHARE_MIN && mo_load_rlx(&g.idle) > 0 && !mo_workbuf_has_full(&g.pool)) { /* a hint */
+            if (l.num >= SHARE_MIN && mo_load_rlx(&g.idle) > 0 &&
+                !mo_workbuf_has_full(&g.pool)) { /* a hint */
                 lane_leave(&l);
                 share_half(m);
                 lane_enter(&l);
@@ -467,18 +478,24 @@ static MO_NOINLINE void drain_shared_avx512(mo_marker *m) { drain(m, true, MO_CP
 
 static void drain_alone(mo_marker *m) {
     mo_store_rlx(&g.idle, 0); /* alone: nobody else reads it */
-    if (g.level == MO_CPU_AVX512) drain_alone_avx512(m);
-    else drain_alone_base(m);
+    if (g.level == MO_CPU_AVX512)
+        drain_alone_avx512(m);
+    else
+        drain_alone_base(m);
 }
 
 static void drain_shared(mo_marker *m) {
-    if (g.level == MO_CPU_AVX512) drain_shared_avx512(m);
-    else drain_shared_base(m);
+    if (g.level == MO_CPU_AVX512)
+        drain_shared_avx512(m);
+    else
+        drain_shared_base(m);
 }
 
 static void work(mo_marker *m) {
-    if (g.num_workers > 1) drain_shared(m);
-    else drain_alone(m);
+    if (g.num_workers > 1)
+        drain_shared(m);
+    else
+        drain_alone(m);
     if (m->buf != &m->first) {
         mo_workbuf_put(&g.pool, m->buf);
         m->buf = &m->first;
@@ -492,12 +509,13 @@ static void *helper_main(void *arg) {
     uint32_t seen = m->seen_go;
     for (;;) {
         uint32_t go;
-        while ((go = mo_load_acq(&g.go)) == seen) mo_futex_wait(&g.go, seen, -1); /* [J] pairs with [H] */
+        while ((go = mo_load_acq(&g.go)) == seen)
+            mo_futex_wait(&g.go, seen, -1); /* [J] pairs with [H] */
         seen = go;
         if (m->id > go % MAX_WORKERS) continue; /* only as many as this run wants */
         uint64_t cpu = mo_clock_thread_cpu_ns();
         work(m);
-        mo_add_rlx(&g.helper_cpu_ns, mo_clock_thread_cpu_ns() - cpu); /* published by done */
+        mo_add_rlx(&g.helper_cpu_ns, mo_clock_thread_cpu_ns() - cpu);  /* published by done */
         if (mo_sub_acqrel(&g.done, 1) == 0) mo_futex_wake(&g.done, 1); /* [D] pairs with [E] */
     }
     return NULL;
@@ -517,7 +535,9 @@ uint32_t mo_mark_prepare(uint32_t num) {
         uint32_t i = g.num_helpers + 1;
         if (!g.marker[i]) g.marker[i] = make_marker(i);
         if (g.marker[i]) g.marker[i]->seen_go = g.go;
-        if (!g.marker[i] || !mo_runtime_thread_start("mound-mark", MO_SERVICE_STACK_BYTES, helper_main, g.marker[i])) break;
+        if (!g.marker[i] || !mo_runtime_thread_start("mound-mark", MO_SERVICE_STACK_BYTES,
+                                                     helper_main, g.marker[i]))
+            break;
         g.num_helpers++;
     }
     return (uint32_t)mo_min(num, g.num_helpers);
@@ -622,14 +642,17 @@ static void rescan_marked(mo_marker *m) {
         const uint64_t *alloc = mo_span_alloc_bits(s), *mark = mo_span_mark_bits(s);
         for (uint32_t w = 0; s->kind != MO_KIND_NOSCAN && w < mo_span_words(s); w++) {
             for (uint64_t bits = alloc[w] & mark[w]; bits; bits &= bits - 1) {
-                uintptr_t obj = mo_span_start(s) + (uintptr_t)(w * 64 + mo_ctz64(bits)) * s->elem_bytes;
+                uintptr_t obj =
+                    mo_span_start(s) + (uintptr_t)(w * 64 + mo_ctz64(bits)) * s->elem_bytes;
                 if (s->kind == MO_KIND_TYPED) {
                     rescan_typed(m, obj, s);
                     continue;
                 }
                 for (uintptr_t lo = obj; lo < obj + s->elem_bytes; lo += 64) {
-                    if (g.heap_ends || s->kind == MO_KIND_MANUAL) scan_ambiguous(m, lo, mo_min(lo + 64, obj + s->elem_bytes));
-                    else scan_words(m, lo, mo_min(lo + 64, obj + s->elem_bytes));
+                    if (g.heap_ends || s->kind == MO_KIND_MANUAL)
+                        scan_ambiguous(m, lo, mo_min(lo + 64, obj + s->elem_bytes));
+                    else
+                        scan_words(m, lo, mo_min(lo + 64, obj + s->elem_bytes));
                     drain_alone(m); /* in small steps: there is one buffer only */
                 }
             }
@@ -663,13 +686,15 @@ mo_mark_result mo_mark_run(uint32_t num_helpers) {
         mo_store_rlx(&g.done, num_helpers); /* published by go */
         /* The run's number and how many it wants in one word: a helper that wakes late, for a run
          * that did not want it, must not take the next run's number of helpers for its own. */
-        mo_store_rel(&g.go, (g.go / MAX_WORKERS + 1) * MAX_WORKERS + num_helpers); /* [H] pairs with [J] */
+        mo_store_rel(&g.go,
+                     (g.go / MAX_WORKERS + 1) * MAX_WORKERS + num_helpers); /* [H] pairs with [J] */
         mo_futex_wake(&g.go, INT_MAX);
     }
     scan_manual(m);
     work(m);
     uint32_t left;
-    while ((left = mo_load_acq(&g.done)) != 0 && num_helpers > 0) mo_futex_wait(&g.done, left, -1); /* [E] with [D] */
+    while ((left = mo_load_acq(&g.done)) != 0 && num_helpers > 0)
+        mo_futex_wait(&g.done, left, -1); /* [E] with [D] */
 #if !MO_MUTANT_mark_ignores_overflow
     if (MO_UNLIKELY(g.overflow)) recover_from_overflow(m);
 #endif

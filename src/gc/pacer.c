@@ -26,8 +26,10 @@ void mo_pacer_set(uint64_t now_ns) {
     static MO_GLOBAL uint64_t last_alloc;
     uint64_t runway = RUNWAY_FIRST_BYTES;
     if (gc->num_gc > 0 && gc->last_end_ns != 0 && now_ns > gc->last_end_ns) {
-        uint64_t mutator_ns = now_ns - gc->last_end_ns - mo_min(gc->cycle_ns, now_ns - gc->last_end_ns);
-        double rate = (double)(gc->alloc_at_last - mo_min(last_alloc, gc->alloc_at_last)) / (double)(mutator_ns + 1);
+        uint64_t mutator_ns =
+            now_ns - gc->last_end_ns - mo_min(gc->cycle_ns, now_ns - gc->last_end_ns);
+        double rate = (double)(gc->alloc_at_last - mo_min(last_alloc, gc->alloc_at_last)) /
+                      (double)(mutator_ns + 1);
         double want = rate * (double)gc->cycle_ns * COST_FACTOR;
         runway = want > RUNWAY_MAX_BYTES ? RUNWAY_MAX_BYTES : (uint64_t)want;
         if (runway < RUNWAY_MIN_BYTES) runway = RUNWAY_MIN_BYTES;

@@ -58,7 +58,7 @@ extern struct r_debug _r_debug __attribute__((weak));
 enum {
     TSD_BLOCK_KEYS = 32,
     TSD_BLOCKS = 32,
-    TSD_KEY_BYTES = 16,          /* sequence number, value */
+    TSD_KEY_BYTES = 16, /* sequence number, value */
     DESCRIPTOR_SEARCH_BYTES = 4096,
 };
 
@@ -85,7 +85,8 @@ static bool list_add(range_list *l, uintptr_t lo, uintptr_t hi) {
 static bool add_segment(uintptr_t lo, uintptr_t hi) {
     uintptr_t own_lo = (uintptr_t)__start_mound_state, own_hi = (uintptr_t)__stop_mound_state;
     if (own_lo >= hi || own_hi <= lo) return lo >= hi || list_add(&segments, lo, hi);
-    return (own_lo <= lo || list_add(&segments, lo, own_lo)) && (own_hi >= hi || list_add(&segments, own_hi, hi));
+    return (own_lo <= lo || list_add(&segments, lo, own_lo)) &&
+           (own_hi >= hi || list_add(&segments, own_hi, hi));
 }
 
 /* An object by where it is loaded and where its dynamic section lies. */
@@ -102,7 +103,8 @@ static int list_one(struct dl_phdr_info *info, size_t size, void *arg) {
     (void)size;
     uintptr_t dynamic = 0;
     for (int i = 0; i < info->dlpi_phnum; i++)
-        if (info->dlpi_phdr[i].p_type == PT_DYNAMIC) dynamic = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+        if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
+            dynamic = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
     listed_sum += mix_object(info->dlpi_addr, dynamic);
     listed_num++;
     uintptr_t relro_lo = 0, relro_hi = 0;
@@ -120,7 +122,8 @@ static int list_one(struct dl_phdr_info *info, size_t size, void *arg) {
         if (ph->p_type == PT_LOAD && (ph->p_flags & PF_W)) {
             if (relro_lo >= lo && relro_hi <= hi && relro_lo < relro_hi)
                 l->ok = l->ok && add_segment(lo, relro_lo) && add_segment(relro_hi, hi);
-            else l->ok = l->ok && add_segment(lo, hi);
+            else
+                l->ok = l->ok && add_segment(lo, hi);
         } else if (ph->p_type == PT_TLS && info->dlpi_tls_modid != 0) {
             l->ok = l->ok && list_add(&tls_modules, info->dlpi_tls_modid, ph->p_memsz);
         }
@@ -148,7 +151,8 @@ void mo_roots_forget_objects(void) {
 }
 
 bool mo_roots_still_current(void) {
-    if (!&_r_debug || _r_debug.r_version == 0) return true; /* static program: nothing can be loaded */
+    if (!&_r_debug || _r_debug.r_version == 0)
+        return true; /* static program: nothing can be loaded */
     /* RT_ADD lasts until the new object's constructors have run, and its list is whole; but a
      * closed object is unmapped before it leaves the list. */
     if (_r_debug.r_state == RT_DELETE) return false;
@@ -224,8 +228,10 @@ __attribute__((constructor(101))) static void find_tsd(void) {
         uintptr_t end = mo_min(tp + DESCRIPTOR_SEARCH_BYTES, hi - TSD_BLOCKS * sizeof(uintptr_t));
         for (uintptr_t p = tp; p < end && tsd.second_off == 0; p += sizeof(uintptr_t)) {
             uintptr_t first = *(const uintptr_t *)p; /* block 0 stands in the descriptor itself */
-            if (first < tp || first > end - TSD_BLOCK_KEYS * TSD_KEY_BYTES || first % 8 != 0) continue;
-            if (*(const uintptr_t *)(first + entry_off) == (uintptr_t)&magic) tsd.second_off = p - tp;
+            if (first < tp || first > end - TSD_BLOCK_KEYS * TSD_KEY_BYTES || first % 8 != 0)
+                continue;
+            if (*(const uintptr_t *)(first + entry_off) == (uintptr_t)&magic)
+                tsd.second_off = p - tp;
         }
     }
     pthread_key_delete(key);
@@ -308,7 +314,8 @@ uint64_t mo_roots_add_all(mo_thread *self) {
     uint64_t stack_bytes = 0;
     (void)self;
 #if !MO_MUTANT_roots_skip_globals
-    for (size_t i = 0; i < segments.num; i++) mo_mark_add_root(segments.item[i].lo, segments.item[i].hi);
+    for (size_t i = 0; i < segments.num; i++)
+        mo_mark_add_root(segments.item[i].lo, segments.item[i].hi);
 #endif
 #if !MO_MUTANT_roots_skip_added
     for (size_t i = 0; i < user.num; i++) mo_mark_add_root(user.item[i].lo, user.item[i].hi);

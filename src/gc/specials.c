@@ -5,9 +5,9 @@
  * Two kinds: a cleanup, and a weak handle. A weak pointer's value is the address of its handle,
  * a collected object whose type lists no pointer: the object's address in it is hidden from the
  * marker. The type gives handles spans of their own: a word in a root that points to a handle may
- * also be one past the end of what lies before it, which must not be the very object. Each object and offset has at most
- * one handle, so equal weak pointers are equal values; the special keeps the handle alive as
- * long as the object lives.
+ * also be one past the end of what lies before it, which must not be the very object. Each object
+ * and offset has at most one handle, so equal weak pointers are equal values; the special keeps the
+ * handle alive as long as the object lives.
  *
  * Deaths are seen by the sweep (span_dying) or by mound_free (object_freed): the handle's
  * address is cleared, cleanups move to the queue of the cleanup thread. Records are recycled,
@@ -29,7 +29,12 @@
 #include "gc/roots.h"
 #include "sched/runtime_thread.h"
 
-typedef enum special_kind { SPECIAL_UNUSED, SPECIAL_CLEANUP, SPECIAL_WEAK, SPECIAL_QUEUED } special_kind;
+typedef enum special_kind {
+    SPECIAL_UNUSED,
+    SPECIAL_CLEANUP,
+    SPECIAL_WEAK,
+    SPECIAL_QUEUED
+} special_kind;
 
 typedef struct weak_handle {
     uintptr_t addr; /* 0 once the object died; special lock */
@@ -106,8 +111,10 @@ static void queue_push(special *s) {
     s->span = NULL;
     s->next = NULL;
     mo_lock_acquire(&queue_lock);
-    if (queue_last) queue_last->next = s;
-    else queue_first = s;
+    if (queue_last)
+        queue_last->next = s;
+    else
+        queue_first = s;
     queue_last = s;
     mo_store_rlx(&queue_len, queue_len + 1); /* slept on; the lock orders the queue */
     mo_cleanups_queued++;
@@ -115,7 +122,9 @@ static void queue_push(special *s) {
 }
 
 /* Removes and handles the specials of the slots for which dies says so. Special lock held. */
-static void handle_deaths(mo_span *span, bool (*dies)(const mo_span *span, uint32_t idx, uint32_t want), uint32_t want) {
+static void handle_deaths(mo_span *span,
+                          bool (*dies)(const mo_span *span, uint32_t idx, uint32_t want),
+                          uint32_t want) {
     special **p = (special **)(void *)&span->specials;
     while (*p) {
         special *s = *p;
@@ -227,7 +236,8 @@ static void *cleanup_main(void *arg) {
         mo_lock_acquire(&queue_lock);
         mo_store_rlx(&is_running, 0); /* the lock orders it */
         mo_lock_release(&queue_lock);
-        if (mo_load_rlx(&is_paused)) mo_futex_wake(&is_running, 1); /* a hint; the waiter polls too */
+        if (mo_load_rlx(&is_paused))
+            mo_futex_wake(&is_running, 1); /* a hint; the waiter polls too */
     }
     return NULL;
 }
@@ -353,8 +363,8 @@ void *mo_weak_get(mound_weak w) {
     uintptr_t addr = read_handle(h);
     mo_slot sl;
     if (addr == 0 || !mo_find(addr, &sl)) return NULL;
-    /* If the object was found dead but its span is not swept yet, the sweep clears the handle.
-     * No collection can begin meanwhile: we are inside the runtime. */
+        /* If the object was found dead but its span is not swept yet, the sweep clears the handle.
+         * No collection can begin meanwhile: we are inside the runtime. */
 #if !MO_MUTANT_weak_get_unswept
     mo_span_ensure_swept(sl.span);
 #endif

@@ -38,7 +38,8 @@ static void start_record_free(void *record) {
     mo_thread *t = mo_start_current();
     mo_slot sl;
     mo_runtime_enter(t);
-    if (!mo_find((uintptr_t)record, &sl)) mo_throw("start: a thread's start record is not in the heap");
+    if (!mo_find((uintptr_t)record, &sl))
+        mo_throw("start: a thread's start record is not in the heap");
     mo_cache_free(&t->cache, &sl, false);
     mo_runtime_leave(t);
 }
@@ -60,11 +61,17 @@ static void after_dlclose(void *token) {
 static int no_memory(void) {
     struct rlimit limit;
     unsigned long long mib = 0;
-    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) mib = limit.rlim_cur >> 20;
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+        mib = limit.rlim_cur >> 20;
     if (mib) {
-        snprintf(error, sizeof error, "cannot reserve 4 GiB of address space under RLIMIT_AS = %llu MiB; raise it (ulimit -v unlimited)", mib);
+        snprintf(error, sizeof error,
+                 "cannot reserve 4 GiB of address space under RLIMIT_AS = %llu MiB; raise it "
+                 "(ulimit -v unlimited)",
+                 mib);
     } else {
-        snprintf(error, sizeof error, "cannot reserve 4 GiB of address space; the system refuses it (see vm.overcommit_memory and the cgroup's limits)");
+        snprintf(error, sizeof error,
+                 "cannot reserve 4 GiB of address space; the system refuses it (see "
+                 "vm.overcommit_memory and the cgroup's limits)");
     }
     return -ENOMEM;
 }
@@ -91,7 +98,8 @@ static int start_locked(void) {
         return no_memory();
     }
     if (mo_threads_init(env.signal) != 0) {
-        snprintf(error, sizeof error, "MOUND_SIGNAL=%d cannot be handled; choose another signal", env.signal);
+        snprintf(error, sizeof error, "MOUND_SIGNAL=%d cannot be handled; choose another signal",
+                 env.signal);
         mo_mark_fini();
         mo_heap_fini();
         return -EINVAL;
@@ -111,7 +119,8 @@ static int start_locked(void) {
     mo_interpose.before_dlclose = before_dlclose;
     mo_interpose.after_dlclose = after_dlclose;
     if (env.debug.inittrace)
-        mo_print("mound: reserved %zu GiB, signal %d, %u mark workers, GOGC=%d, barrier none, release madvise(MADV_DONTNEED)\n",
+        mo_print("mound: reserved %zu GiB, signal %d, %u mark workers, GOGC=%d, barrier none, "
+                 "release madvise(MADV_DONTNEED)\n",
                  mo_the_heap.reserved_bytes >> 30, env.signal, gc->max_workers, gc->percent);
     return 0;
 }
@@ -129,4 +138,3 @@ mo_thread *mo_start_current_slow(void) {
     if (mo_start() != 0) mo_fatal("cannot start: %s", error);
     return mo_thread_current();
 }
-

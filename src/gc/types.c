@@ -48,10 +48,13 @@ static void fill(mo_type_info *info, const mound_type *type, uint32_t id) {
     for (uint32_t i = 0; i < type->num_ptrs; i++) {
         size_t off = type->ptr_offs[i];
         if (off % sizeof(void *) != 0 || off + sizeof(void *) > type->size)
-            mo_fatal("type %s: pointer field at offset %zu does not lie in its %zu bytes; mend its MOUND_TYPE",
+            mo_fatal("type %s: pointer field at offset %zu does not lie in its %zu bytes; mend its "
+                     "MOUND_TYPE",
                      type->name ? type->name : "?", off, type->size);
-        if (off / 8 < 64) info->bitmap |= (uint64_t)1 << (off / 8);
-        else info->has_bitmap = false;
+        if (off / 8 < 64)
+            info->bitmap |= (uint64_t)1 << (off / 8);
+        else
+            info->has_bitmap = false;
     }
     mo_central_init(&info->central, MO_KIND_TYPED, mo_size_class_of(type->size), info, id);
 }
@@ -75,7 +78,8 @@ const mo_type_info *mo_type_of(mound_type *type) {
             result = info;
         }
     } else {
-        mo_store_rel(&type->id, MO_MAX_TYPE_ID + 1); /* [N] full: scanned word by word from now on */
+        mo_store_rel(&type->id,
+                     MO_MAX_TYPE_ID + 1); /* [N] full: scanned word by word from now on */
     }
     mo_lock_release(&lock);
     return result;

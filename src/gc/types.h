@@ -6,10 +6,10 @@
 #include "mound.h"
 
 typedef struct mo_type_info {
-    mo_central central;      /* spans of single objects of the type */
-    size_t bytes;            /* of one element */
-    uint64_t bitmap;         /* pointer words, if all lie in the first 64 words */
-    const size_t *ptr_offs;  /* the user's list */
+    mo_central central;     /* spans of single objects of the type */
+    size_t bytes;           /* of one element */
+    uint64_t bitmap;        /* pointer words, if all lie in the first 64 words */
+    const size_t *ptr_offs; /* the user's list */
     uint32_t num_ptrs;
     bool has_bitmap;
     const char *name;

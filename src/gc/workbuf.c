@@ -46,7 +46,8 @@ mo_workbuf *mo_workbuf_pop(mo_workbuf_pool *p, mo_workbuf_list *l) {
 #if MO_MUTANT_workbuf_no_count
         new = mo_load_rlx(&p->base[idx].next); /* as below */
 #else
-        new = ((old >> 32) + 1) << 32 | mo_load_rlx(&p->base[idx].next); /* may be stale: the CAS fails then */
+        new = ((old >> 32) + 1) << 32 |
+              mo_load_rlx(&p->base[idx].next); /* may be stale: the CAS fails then */
 #endif
     } while (!mo_cas_acqrel(&l->head, &old, new)); /* [T] pairs with [P] */
     return &p->base[(uint32_t)old];
@@ -59,11 +60,13 @@ static mo_workbuf *extend(mo_workbuf_pool *p) {
     uint32_t first = end - STEP_BUFS;
     if (end > p->capacity || end < first ||
         !mo_os_commit((uintptr_t)&p->base[first], STEP_BUFS * sizeof(mo_workbuf))) {
-        /* Back only if nobody took numbers since, or those would be taken twice; else a hole stays. */
+        /* Back only if nobody took numbers since, or those would be taken twice; else a hole stays.
+         */
 #if MO_MUTANT_workbuf_refusal_overlaps
         mo_sub_rlx(&p->used, STEP_BUFS); /* whoever took numbers since */
 #else
-        mo_cas_rel(&p->used, &end, first); /* [N] numbers only: no other access is ordered by it [N] */
+        mo_cas_rel(&p->used, &end,
+                   first); /* [N] numbers only: no other access is ordered by it [N] */
 #endif
         return NULL;
     }

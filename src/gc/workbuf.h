@@ -32,9 +32,9 @@ typedef struct mo_workbuf_list {
 } mo_workbuf_list;
 
 typedef struct mo_workbuf_pool {
-    mo_workbuf *base;       /* index 0 is not used */
-    uint32_t capacity;      /* reserved */
-    uint32_t used;          /* handed out once */
+    mo_workbuf *base;  /* index 0 is not used */
+    uint32_t capacity; /* reserved */
+    uint32_t used;     /* handed out once */
     mo_workbuf_list empty, full;
 } mo_workbuf_pool;
 
@@ -48,9 +48,12 @@ mo_workbuf *mo_workbuf_pop_full(mo_workbuf_pool *p);
 void mo_workbuf_push(mo_workbuf_pool *p, mo_workbuf_list *l, mo_workbuf *b);
 mo_workbuf *mo_workbuf_pop(mo_workbuf_pool *p, mo_workbuf_list *l);
 MO_INLINE bool mo_workbuf_list_any(const mo_workbuf_list *l) {
-    return (uint32_t)mo_load_seq(&l->head) != 0; /* pairs with [I] in mark.c: the end is decided by it [I] */
+    return (uint32_t)mo_load_seq(&l->head) !=
+           0; /* pairs with [I] in mark.c: the end is decided by it [I] */
 }
-MO_INLINE bool mo_workbuf_has_full(const mo_workbuf_pool *p) { return mo_workbuf_list_any(&p->full); }
+MO_INLINE bool mo_workbuf_has_full(const mo_workbuf_pool *p) {
+    return mo_workbuf_list_any(&p->full);
+}
 /* Not marking: gives memory beyond a few buffers back. */
 void mo_workbuf_trim(mo_workbuf_pool *p);
 

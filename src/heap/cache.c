@@ -76,10 +76,9 @@ static bool claim_word(mo_cache *c, mo_cache_slot *slot) {
     mo_span *s = slot->span;
     uint64_t *alloc = mo_span_alloc_bits(s), *mark = mo_span_mark_bits(s);
     for (;;) {
-        for (uint32_t w = first_word(slot); w < mo_span_words(s);
-             w++) {
-            uint64_t free_bits =
-                ~mo_load_acq(&alloc[w]) & mo_span_word_mask(s, w); /* [E] pairs with [F] in central.c */
+        for (uint32_t w = first_word(slot); w < mo_span_words(s); w++) {
+            uint64_t free_bits = ~mo_load_acq(&alloc[w]) &
+                                 mo_span_word_mask(s, w); /* [E] pairs with [F] in central.c */
             if (free_bits == 0) continue;
             if (MO_UNLIKELY(mo_hooks.one_by_one)) free_bits &= -free_bits;
 #if MO_MUTANT_claim_plain_alloc
@@ -170,7 +169,7 @@ static void flush_slot(mo_cache *c, mo_cache_slot *slot) {
 #if MO_MUTANT_flush_plain_alloc
         mo_span_alloc_bits(s)[w] &= ~claimed[w];
 #else
-        mo_fetch_and_rlx(&mo_span_alloc_bits(s)[w], ~claimed[w]); /* remote frees may run */
+        mo_fetch_and_rlx(&mo_span_alloc_bits(s)[w], ~claimed[w]);                  /* remote frees may run */
 #endif
         if (s->kind != MO_KIND_MANUAL)
             mo_fetch_or_rlx(&mo_span_mark_bits(s)[w], claimed[w]); /* likewise */
@@ -221,18 +220,20 @@ void mo_cache_begin_mark(mo_cache *c) {
     for (uint32_t i = 0; i < c->num_typed; i++) begin_mark_slot(&c->typed[i]);
 }
 
-static void each_claimed_of(const mo_cache_slot *slot, void (*fn)(const mo_span *, const uint64_t *, void *),
-                            void *arg) {
+static void each_claimed_of(const mo_cache_slot *slot,
+                            void (*fn)(const mo_span *, const uint64_t *, void *), void *arg) {
     if (!slot->span) return;
     uint64_t claimed[MO_BITS_PAGE_WORDS];
     mo_cache_claimed(slot, claimed);
     fn(slot->span, claimed, arg);
 }
 
-void mo_cache_each_claimed(mo_cache *c, void (*fn)(const mo_span *s, const uint64_t *claimed, void *arg),
+void mo_cache_each_claimed(mo_cache *c,
+                           void (*fn)(const mo_span *s, const uint64_t *claimed, void *arg),
                            void *arg) {
     for (unsigned k = 0; k < 3; k++)
-        for (unsigned sc = 1; sc < MO_NUM_SIZE_CLASSES; sc++) each_claimed_of(&c->slot[k][sc], fn, arg);
+        for (unsigned sc = 1; sc < MO_NUM_SIZE_CLASSES; sc++)
+            each_claimed_of(&c->slot[k][sc], fn, arg);
     for (uint32_t i = 0; i < c->num_typed; i++) each_claimed_of(&c->typed[i], fn, arg);
 }
 

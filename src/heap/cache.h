@@ -59,7 +59,8 @@ void mo_cache_sweep(mo_cache *c);
 /* World stopped: the claimed slots of one slot's span, as a bitmap. */
 void mo_cache_claimed(const mo_cache_slot *slot, uint64_t bits[MO_BITS_PAGE_WORDS]);
 /* World stopped: calls fn for every owned span with its claimed slots. */
-void mo_cache_each_claimed(mo_cache *c, void (*fn)(const mo_span *s, const uint64_t *claimed, void *arg),
+void mo_cache_each_claimed(mo_cache *c,
+                           void (*fn)(const mo_span *s, const uint64_t *claimed, void *arg),
                            void *arg);
 
 typedef enum mo_free_result { MO_FREE_OK, MO_FREE_NOT_ALLOCATED } mo_free_result;

@@ -95,7 +95,9 @@ static bool is_unswept(const mo_span *s) {
     return s->kind != MO_KIND_MANUAL && mo_load_acq(&s->sweepgen) != mo_the_heap.sweepgen; /* [A] */
 }
 
-static mo_shard *shard_of(const mo_span *s) { return &s->central->shard[mo_load_rlx(&s->shard)]; /* lock_span looks again */ }
+static mo_shard *shard_of(const mo_span *s) {
+    return &s->central->shard[mo_load_rlx(&s->shard)]; /* lock_span looks again */
+}
 
 /* Locks the shard that s belongs to. */
 static mo_shard *lock_span(const mo_span *s) {
@@ -140,7 +142,8 @@ static uint32_t count_used(const mo_span *s) {
     const uint64_t *alloc = mo_span_alloc_bits(s);
     uint32_t used = 0;
     for (uint32_t w = 0; w < mo_span_words(s); w++)
-        used += count_bits(mo_load_rlx(&alloc[w])); /* remote frees take the lock the caller holds */
+        used +=
+            count_bits(mo_load_rlx(&alloc[w])); /* remote frees take the lock the caller holds */
     return used;
 }
 
@@ -204,7 +207,9 @@ static mo_span *pop_unswept_locked(mo_shard *sh) {
     return s;
 }
 
-static bool has_any(const mo_span_list *l) { return mo_load_rlx(&l->first) != 0; /* a glance; the lock decides */ }
+static bool has_any(const mo_span_list *l) {
+    return mo_load_rlx(&l->first) != 0; /* a glance; the lock decides */
+}
 
 uint32_t mo_central_sweep(mo_central *c, uint32_t max) {
     uint32_t num = 0;
@@ -240,7 +245,8 @@ void mo_central_begin_sweep(mo_central *c) {
     if (c->kind == MO_KIND_MANUAL) return;
     for (int i = 0; i < MO_SHARDS; i++) {
         mo_shard *sh = &c->shard[i];
-        mo_assert(sh->unswept.first == 0, "central: a collection began before the last sweep ended");
+        mo_assert(sh->unswept.first == 0,
+                  "central: a collection began before the last sweep ended");
         list_join(&sh->unswept, &sh->partial);
         list_join(&sh->unswept, &sh->full);
     }
@@ -287,7 +293,8 @@ mo_span *mo_central_take(mo_central *c, mo_cache *owner, mo_span *old, bool *is_
         mo_shard *sh = &c->shard[(owner->shard + i) % MO_SHARDS];
         while (old || has_any(&sh->partial) || has_any(&sh->unswept)) {
             mo_lock_acquire(&sh->lock);
-            mo_span *empty = old ? give_back_locked(sh, old) : NULL; /* old is of this shard: see own */
+            mo_span *empty =
+                old ? give_back_locked(sh, old) : NULL; /* old is of this shard: see own */
             mo_span *s = pop_locked(sh, owner);
             mo_lock_release(&sh->lock);
             old = NULL;
@@ -301,8 +308,10 @@ mo_span *mo_central_take(mo_central *c, mo_cache *owner, mo_span *old, bool *is_
             old = s;
             continue;
 #endif
-            if (i == 0) old = s;
-            else mo_central_release(s); /* own made it one of our shard's; sh is another */
+            if (i == 0)
+                old = s;
+            else
+                mo_central_release(s); /* own made it one of our shard's; sh is another */
         }
     }
     mo_span *s = fresh_span(c);
@@ -321,9 +330,11 @@ void mo_central_release(mo_span *s) {
 
 void mo_central_each_span(mo_central *c, void (*fn)(mo_span *s, void *arg), void *arg) {
     for (int i = 0; i < MO_SHARDS; i++) {
-        const uint32_t first[] = {c->shard[i].partial.first, c->shard[i].full.first, c->shard[i].unswept.first};
+        const uint32_t first[] = {c->shard[i].partial.first, c->shard[i].full.first,
+                                  c->shard[i].unswept.first};
         for (size_t k = 0; k < MO_ARRAY_LEN(first); k++)
-            for (uint32_t page = first[k]; page != 0; page = mo_map.spans[page].next) fn(&mo_map.spans[page], arg);
+            for (uint32_t page = first[k]; page != 0; page = mo_map.spans[page].next)
+                fn(&mo_map.spans[page], arg);
     }
 }
 

@@ -43,7 +43,8 @@ typedef struct mo_heap_hooks {
     /* Between the two: the object at base is freed by hand. */
     void (*object_freed)(mo_span *s, uintptr_t base);
     bool scribble;   /* overwrite what is freed */
-    bool one_by_one; /* caches claim one slot at a time, so that each allocation takes the slow path */
+    bool one_by_one; /* caches claim one slot at a time, so that each allocation takes the slow path
+                      */
 } mo_heap_hooks;
 
 extern mo_heap_hooks mo_hooks;

@@ -50,12 +50,12 @@ struct mo_central;
 struct mo_type_info;
 
 typedef struct mo_span {
-    uint32_t next, prev;             /* in a list of the shard, page numbers; its lock */
-    uint32_t num_pages;              /* const while in use */
-    uint16_t nelems;                 /* const; at most 512 */
-    uint8_t shard;                   /* of the central: whose lists and lock; changes while locked or owned */
-    bool needs_zero;                 /* slots may hold old bytes; owner */
-    size_t elem_bytes;               /* const */
+    uint32_t next, prev; /* in a list of the shard, page numbers; its lock */
+    uint32_t num_pages;  /* const while in use */
+    uint16_t nelems;     /* const; at most 512 */
+    uint8_t shard;       /* of the central: whose lists and lock; changes while locked or owned */
+    bool needs_zero;     /* slots may hold old bytes; owner */
+    size_t elem_bytes;   /* const */
     struct mo_central *central;      /* const */
     const struct mo_type_info *type; /* const; kind TYPED only */
     void *specials;                  /* the collector's; special lock */

@@ -41,7 +41,8 @@ MO_GLOBAL mo_interpose_hooks mo_interpose = {.start = mo_start_for_thread};
 #define PUBLIC __attribute__((visibility("default")))
 #define STATIC_NAME __attribute__((weak, visibility("hidden")))
 
-extern int __pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) STATIC_NAME;
+extern int __pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *),
+                            void *) STATIC_NAME;
 extern void __pthread_exit(void *) STATIC_NAME __attribute__((noreturn));
 extern int __pthread_join(pthread_t, void **) STATIC_NAME;
 extern int __pthread_detach(pthread_t) STATIC_NAME;
@@ -50,23 +51,26 @@ extern int __sigsuspend(const sigset_t *) STATIC_NAME;
 extern int __sigwait(const sigset_t *, int *) STATIC_NAME;
 extern int __sigwaitinfo(const sigset_t *, siginfo_t *) STATIC_NAME;
 extern int __sigtimedwait(const sigset_t *, siginfo_t *, const struct timespec *) STATIC_NAME;
-extern int __pselect(int, fd_set *, fd_set *, fd_set *, const struct timespec *, const sigset_t *) STATIC_NAME;
+extern int __pselect(int, fd_set *, fd_set *, fd_set *, const struct timespec *,
+                     const sigset_t *) STATIC_NAME;
 extern int __thrd_create(thrd_t *, thrd_start_t, void *) STATIC_NAME;
 extern int __pthread_sigmask(int, const sigset_t *, sigset_t *) STATIC_NAME;
 extern int __sigprocmask(int, const sigset_t *, sigset_t *) STATIC_NAME;
 extern int __dlclose(void *) STATIC_NAME;
-extern int __posix_spawn(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
-                         char *const[], char *const[]) STATIC_NAME;
-extern int __posix_spawnp(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
-                          char *const[], char *const[]) STATIC_NAME;
+extern int __posix_spawn(pid_t *, const char *, const posix_spawn_file_actions_t *,
+                         const posix_spawnattr_t *, char *const[], char *const[]) STATIC_NAME;
+extern int __posix_spawnp(pid_t *, const char *, const posix_spawn_file_actions_t *,
+                          const posix_spawnattr_t *, char *const[], char *const[]) STATIC_NAME;
 extern int __libc_system(const char *) STATIC_NAME;
 extern FILE *_IO_new_popen(const char *, const char *) STATIC_NAME;
 
 static void *next_of(const char *name) {
     void *fn = dlsym(RTLD_NEXT, name);
     if (!fn)
-        mo_fatal("libc's %s is not to be found; a program linked with -static needs the link flags of "
-                 "`pkg-config --static --libs mound`", name);
+        mo_fatal(
+            "libc's %s is not to be found; a program linked with -static needs the link flags of "
+            "`pkg-config --static --libs mound`",
+            name);
     return fn;
 }
 
@@ -98,8 +102,10 @@ static MO_GLOBAL start_record *records;
 static __thread start_record *own_record __attribute__((tls_model("initial-exec")));
 
 static void unlink_locked(start_record *r) {
-    if (r->prev) r->prev->next = r->next;
-    else records = r->next;
+    if (r->prev)
+        r->prev->next = r->next;
+    else
+        records = r->next;
     if (r->next) r->next->prev = r->prev;
 }
 
@@ -112,7 +118,8 @@ static void drop_record(start_record *r) {
     mo_interpose.start_record_free(r);
 }
 
-static start_record *make_record(void *(*fn)(void *), int (*c11_fn)(void *), void *arg, bool is_detached) {
+static start_record *make_record(void *(*fn)(void *), int (*c11_fn)(void *), void *arg,
+                                 bool is_detached) {
     start_record *r = mo_interpose.start_record_alloc(sizeof *r);
     if (!r) return NULL;
     *r = (start_record){.fn = fn, .c11_fn = c11_fn, .arg = arg, .is_detached = is_detached};
@@ -195,7 +202,8 @@ static void *run_thread(void *record) {
     return result;
 }
 
-int mo_real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg) {
+int mo_real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
+                           void *arg) {
     REAL(pthread_create, __pthread_create)
     return real(thread, attr, fn, arg);
 }
@@ -211,8 +219,10 @@ static void forget_record(start_record *r) {
     drop_record(r);
 }
 
-PUBLIC int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg) {
-    if (!mo_interpose.start || !mo_interpose.start()) return mo_real_pthread_create(thread, attr, fn, arg);
+PUBLIC int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
+                          void *arg) {
+    if (!mo_interpose.start || !mo_interpose.start())
+        return mo_real_pthread_create(thread, attr, fn, arg);
     int detach_state = PTHREAD_CREATE_JOINABLE;
     if (attr) pthread_attr_getdetachstate(attr, &detach_state);
     start_record *r = make_record(fn, NULL, arg, detach_state == PTHREAD_CREATE_DETACHED);
@@ -310,7 +320,8 @@ PUBLIC int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct times
     return real(without_stop_signal(SIG_SETMASK, set, &copy), info, timeout);
 }
 
-PUBLIC int pselect(int n, fd_set *in, fd_set *out, fd_set *err, const struct timespec *timeout, const sigset_t *mask) {
+PUBLIC int pselect(int n, fd_set *in, fd_set *out, fd_set *err, const struct timespec *timeout,
+                   const sigset_t *mask) {
     REAL(pselect, __pselect)
     sigset_t copy;
     return real(n, in, out, err, timeout, without_stop_signal(SIG_SETMASK, mask, &copy));
@@ -338,7 +349,8 @@ PUBLIC int sigaction(int sig, const struct sigaction *action, struct sigaction *
         mo_store_rlx(&real_fn, real); /* idempotent */                                             \
     }
 
-PUBLIC int ppoll(struct pollfd *fds, nfds_t num, const struct timespec *timeout, const sigset_t *mask) {
+PUBLIC int ppoll(struct pollfd *fds, nfds_t num, const struct timespec *timeout,
+                 const sigset_t *mask) {
     REAL_OR_SYSCALL(ppoll)
     sigset_t copy;
     mask = without_stop_signal(SIG_SETMASK, mask, &copy);
@@ -348,7 +360,8 @@ PUBLIC int ppoll(struct pollfd *fds, nfds_t num, const struct timespec *timeout,
     return (int)syscall(SYS_ppoll, fds, num, timeout ? &left : NULL, mask, (size_t)8);
 }
 
-PUBLIC int epoll_pwait(int fd, struct epoll_event *events, int max, int timeout_ms, const sigset_t *mask) {
+PUBLIC int epoll_pwait(int fd, struct epoll_event *events, int max, int timeout_ms,
+                       const sigset_t *mask) {
     REAL_OR_SYSCALL(epoll_pwait)
     sigset_t copy;
     mask = without_stop_signal(SIG_SETMASK, mask, &copy);

@@ -25,7 +25,8 @@ bool mo_start_for_thread(void);
 mo_lock *mo_records_lock(void);
 
 /* libc's own, for the library's threads. */
-int mo_real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);
+int mo_real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
+                           void *arg);
 int mo_real_pthread_sigmask(int how, const sigset_t *set, sigset_t *old);
 
 #endif

@@ -42,7 +42,7 @@ static void acknowledge(mo_thread *t, uint32_t stop) {
     uint32_t last = mo_load_rlx(&t->stop_seq); /* the exchange decides */
     do
         if ((int32_t)(stop - last) <= 0) return;
-    while (!mo_cas_acqrel(&t->stop_seq, &last, stop)); /* [K] once per stop */
+    while (!mo_cas_acqrel(&t->stop_seq, &last, stop));                     /* [K] once per stop */
     if (mo_sub_acqrel(&w->pending, 1) == 0) mo_futex_wake(&w->pending, 1); /* [K] */
 }
 
@@ -59,7 +59,8 @@ static void on_stop_signal(int sig, siginfo_t *info, void *context) {
     mo_thread *t = mo_self;
     uint32_t stop = mo_load_acq(&mo_the_world.stopping); /* [P] */
     if (stop == 0) {
-        if (previous_action.sa_flags & SA_SIGINFO) previous_action.sa_sigaction(sig, info, context);
+        if (previous_action.sa_flags & SA_SIGINFO)
+            previous_action.sa_sigaction(sig, info, context);
         else if (previous_action.sa_handler != SIG_DFL && previous_action.sa_handler != SIG_IGN)
             previous_action.sa_handler(sig);
         return;
@@ -105,7 +106,8 @@ void mo_thread_park(mo_thread *t) {
     mo_signal_fence();
     errno = saved;
     /* A stop that began between the loop's last look and the decrement was left to us. */
-    if (t->in_runtime == 0 && MO_UNLIKELY(mo_load_rlx(&mo_the_world.stopping))) mo_thread_park(t); /* own handler */
+    if (t->in_runtime == 0 && MO_UNLIKELY(mo_load_rlx(&mo_the_world.stopping)))
+        mo_thread_park(t); /* own handler */
 }
 
 MO_NOINLINE void mo_thread_publish(mo_thread *t, void (*fn)(mo_thread *t, void *arg), void *arg) {
@@ -133,7 +135,7 @@ void mo_thread_block_end(mo_thread *t) {
     mo_store_rlx(&t->state, MO_RUNNING);
     return;
 #endif
-    mo_store_seq(&t->state, MO_RUNNING);                                         /* [B] */
+    mo_store_seq(&t->state, MO_RUNNING);                                          /* [B] */
     if (MO_UNLIKELY(mo_load_seq(&mo_the_world.stopping) != 0)) wait_for_start(t); /* [B] */
 }
 
@@ -153,15 +155,19 @@ bool mo_lock_acquire_blocking_timed(mo_thread *t, mo_lock *l, int64_t timeout_ns
     return ok;
 }
 
-void mo_lock_acquire_blocking(mo_thread *t, mo_lock *l) { mo_lock_acquire_blocking_timed(t, l, -1); }
+void mo_lock_acquire_blocking(mo_thread *t, mo_lock *l) {
+    mo_lock_acquire_blocking_timed(t, l, -1);
+}
 
 /* The program may have replaced our handler since start: then nobody would ever answer. */
 static void check_handler(void) {
     struct sigaction now;
     sigaction(mo_the_world.signal, NULL, &now);
     if (!(now.sa_flags & SA_SIGINFO) || now.sa_sigaction != on_stop_signal)
-        mo_fatal("the program installed its own handler for signal %d, which mound needs to stop threads; "
-                 "set MOUND_SIGNAL to a signal the program does not use", mo_the_world.signal);
+        mo_fatal("the program installed its own handler for signal %d, which mound needs to stop "
+                 "threads; "
+                 "set MOUND_SIGNAL to a signal the program does not use",
+                 mo_the_world.signal);
 }
 
 static void ask(mo_thread *t) {
@@ -170,7 +176,8 @@ static void ask(mo_thread *t) {
         acknowledge(t, w->seq);
     } else if (mo_sys_tgkill(t->tid, w->signal) == -ESRCH) {
         acknowledge(t, w->seq);
-        mo_thread_reap_locked(t); /* it ended without leaving: after the last round of destructors */
+        mo_thread_reap_locked(
+            t); /* it ended without leaving: after the last round of destructors */
     }
 }
 
@@ -180,7 +187,8 @@ static void reap_gone_threads(void) {
     mo_world *w = &mo_the_world;
     for (mo_thread *t = w->threads, *next; t; t = next) {
         next = t->next;
-        if (mo_load_acq(&t->stop_seq) == w->seq || mo_sys_tgkill(t->tid, 0) != -ESRCH) continue; /* [W] */
+        if (mo_load_acq(&t->stop_seq) == w->seq || mo_sys_tgkill(t->tid, 0) != -ESRCH)
+            continue; /* [W] */
         acknowledge(t, w->seq);
         mo_thread_reap_locked(t);
     }
@@ -190,8 +198,9 @@ static void name_slow_threads(uint64_t since) {
     mo_world *w = &mo_the_world;
     for (mo_thread *t = w->threads; t; t = t->next)
         if (mo_load_rlx(&t->stop_seq) != w->seq) /* a moment's value, for a message */
-            mo_print("mound: thread %d has not stopped for %llu ms (signal %d blocked, or in vfork?)\n", t->tid,
-                     (unsigned long long)((mo_clock_ns() - since) / 1000000), w->signal);
+            mo_print(
+                "mound: thread %d has not stopped for %llu ms (signal %d blocked, or in vfork?)\n",
+                t->tid, (unsigned long long)((mo_clock_ns() - since) / 1000000), w->signal);
 }
 
 void mo_world_stop(mo_thread *self) {
@@ -200,7 +209,8 @@ void mo_world_stop(mo_thread *self) {
     check_handler();
     uint64_t since = mo_clock_ns();
     w->seq += w->seq == UINT32_MAX ? 2 : 1;
-    mo_store_rlx(&w->pending, w->num_threads); /* published by the store of stopping; we count ourselves when all are asked */
+    mo_store_rlx(&w->pending, w->num_threads); /* published by the store of stopping; we count
+                                                  ourselves when all are asked */
     mo_store_rlx(&self->stop_seq, w->seq);     /* own word */
     mo_store_seq(&w->stopping, w->seq);        /* [D] */
 #if !MO_MUTANT_stop_skips_one

@@ -36,15 +36,18 @@ static void on_thread_end(void *value) {
     uintptr_t round = (uintptr_t)value;
     mo_thread *t = mo_self;
     if (!mo_is_registered(t)) return;
-    if (round < PTHREAD_DESTRUCTOR_ITERATIONS) pthread_setspecific(end_key, (void *)(round + 1));
-    else mo_thread_unregister(t);
+    if (round < PTHREAD_DESTRUCTOR_ITERATIONS)
+        pthread_setspecific(end_key, (void *)(round + 1));
+    else
+        mo_thread_unregister(t);
 }
 
 static void find_stack(mo_thread *t) {
     pthread_attr_t attr;
     void *lo;
     size_t size;
-    if (pthread_getattr_np(pthread_self(), &attr) != 0) mo_fatal("cannot find this thread's stack (pthread_getattr_np)");
+    if (pthread_getattr_np(pthread_self(), &attr) != 0)
+        mo_fatal("cannot find this thread's stack (pthread_getattr_np)");
     pthread_attr_getstack(&attr, &lo, &size);
     pthread_attr_destroy(&attr);
     t->stack_lo = (uintptr_t)lo;
@@ -65,7 +68,7 @@ static mo_thread *take_record_locked(void) {
 mo_thread *mo_thread_register(void) {
     mo_world *w = &mo_the_world;
     mo_thread found = {.tid = mo_sys_gettid(), .thread_pointer = mo_cpu_thread_pointer()};
-    find_stack(&found); /* may allocate from libc: before the lock */
+    find_stack(&found);               /* may allocate from libc: before the lock */
     if (!mo_load_rlx(&has_end_key)) { /* written under the lock below, before any second thread */
         mo_lock_acquire(&w->registry);
         if (!has_end_key && pthread_key_create(&end_key, on_thread_end) != 0) {
@@ -81,7 +84,9 @@ mo_thread *mo_thread_register(void) {
     mo_thread *t = take_record_locked();
     if (!t) {
         mo_lock_release(&w->registry);
-        mo_fatal("memory exhausted while registering thread %d; raise the limit or use fewer threads", found.tid);
+        mo_fatal(
+            "memory exhausted while registering thread %d; raise the limit or use fewer threads",
+            found.tid);
     }
     t->tid = found.tid;
     t->thread_pointer = found.thread_pointer;
@@ -118,8 +123,10 @@ static void forget_locked(mo_thread *t) {
     w->gone_bytes += t->cache.claimed_bytes;
     w->gone_freed_objects += t->cache.freed_objects;
     w->gone_freed_bytes += t->cache.freed_bytes;
-    if (t->prev) t->prev->next = t->next;
-    else w->threads = t->next;
+    if (t->prev)
+        t->prev->next = t->next;
+    else
+        w->threads = t->next;
     if (t->next) t->next->prev = t->prev;
     mo_store_rlx(&w->num_threads, w->num_threads - 1); /* a hint for others */
     if (t->cache.typed) mo_os_unmap(t->cache.typed, mo_typed_slots_bytes());
@@ -150,7 +157,8 @@ static void drop_transit(mo_cache *c) {
     if (!c->transit) return;
     for (unsigned k = 0; k < 3; k++)
         for (unsigned sc = 1; sc < MO_NUM_SIZE_CLASSES; sc++)
-            if (c->slot[k][sc].span == c->transit) memset(&c->slot[k][sc], 0, sizeof c->slot[k][sc]);
+            if (c->slot[k][sc].span == c->transit)
+                memset(&c->slot[k][sc], 0, sizeof c->slot[k][sc]);
     for (uint32_t i = 0; i < c->num_typed; i++)
         if (c->typed[i].span == c->transit) memset(&c->typed[i], 0, sizeof c->typed[i]);
     c->transit = NULL;

@@ -19,19 +19,19 @@
 typedef enum mo_thread_state { MO_RUNNING, MO_BLOCKED } mo_thread_state;
 
 typedef struct mo_thread {
-    mo_cache cache;           /* first: the thread-local word is its address */
-    uint32_t in_runtime;      /* owner; its signal handler reads it */
-    uint32_t state;           /* mo_thread_state; [B]/[D] with the stop */
-    uint32_t stop_seq;        /* the last stop it was counted for; owner or collector, by exchange */
-    int tid;                  /* const */
-    uintptr_t stack_lo, stack_hi; /* const; the whole mapping the OS calls the stack */
-    uintptr_t thread_pointer; /* const: for thread-local storage */
-    uintptr_t sp;             /* stopped: lowest live address of the stack */
-    mo_cpu_regs regs;         /* stopped by itself: callee-saved registers */
-    const ucontext_t *context; /* stopped by signal: interrupted registers; else NULL */
+    mo_cache cache;      /* first: the thread-local word is its address */
+    uint32_t in_runtime; /* owner; its signal handler reads it */
+    uint32_t state;      /* mo_thread_state; [B]/[D] with the stop */
+    uint32_t stop_seq;   /* the last stop it was counted for; owner or collector, by exchange */
+    int tid;             /* const */
+    uintptr_t stack_lo, stack_hi;  /* const; the whole mapping the OS calls the stack */
+    uintptr_t thread_pointer;      /* const: for thread-local storage */
+    uintptr_t sp;                  /* stopped: lowest live address of the stack */
+    mo_cpu_regs regs;              /* stopped by itself: callee-saved registers */
+    const ucontext_t *context;     /* stopped by signal: interrupted registers; else NULL */
     struct mo_thread *next, *prev; /* registry lock */
-    bool is_attached;         /* by mound_thread_attach */
-    uint64_t stopped_ns;      /* total time stopped; statistics */
+    bool is_attached;              /* by mound_thread_attach */
+    uint64_t stopped_ns;           /* total time stopped; statistics */
 } mo_thread;
 
 extern __thread mo_thread *mo_self __attribute__((tls_model("initial-exec")));
@@ -42,13 +42,14 @@ MO_INLINE bool mo_is_registered(const mo_thread *t) { return t != &mo_nobody; }
 /* One stop of the world. */
 typedef struct mo_world {
     mo_lock registry;
-    mo_thread *threads;     /* registry lock */
-    uint32_t num_threads;   /* registry lock; relaxed reads elsewhere */
-    uint32_t stopping;      /* the stop's number from before the first signal until all may run; else 0 */
-    uint32_t seq;           /* number of the last stop; registry lock */
-    uint32_t pending;       /* threads not yet counted as stopped, the collector among them */
-    int signal;             /* const after start */
-    bool trace_slow;        /* name threads that do not answer in 10 ms */
+    mo_thread *threads;   /* registry lock */
+    uint32_t num_threads; /* registry lock; relaxed reads elsewhere */
+    uint32_t
+        stopping;     /* the stop's number from before the first signal until all may run; else 0 */
+    uint32_t seq;     /* number of the last stop; registry lock */
+    uint32_t pending; /* threads not yet counted as stopped, the collector among them */
+    int signal;       /* const after start */
+    bool trace_slow;  /* name threads that do not answer in 10 ms */
     uint64_t gone_objects, gone_bytes; /* allocated by threads that ended; registry lock */
     uint64_t gone_freed_objects, gone_freed_bytes;
 } mo_world;
@@ -81,7 +82,8 @@ MO_INLINE void mo_runtime_leave(mo_thread *t) {
      * and left it to us; one that begins later stops us by signal. */
     uint32_t left = --t->in_runtime;
     mo_signal_fence(); /* the look must follow: a stop between the two would be seen by nobody */
-    if (left == 0 && MO_UNLIKELY(mo_load_rlx(&mo_the_world.stopping))) /* same thread as the handler */
+    if (left == 0 &&
+        MO_UNLIKELY(mo_load_rlx(&mo_the_world.stopping))) /* same thread as the handler */
         mo_thread_park(t);
 }
 

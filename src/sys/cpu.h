@@ -88,7 +88,8 @@ MO_INLINE mo_cpu_level mo_cpu_detect(void) {
     return __builtin_cpu_supports("avx512f") ? MO_CPU_AVX512 : MO_CPU_BASE;
 }
 
-MO_INLINE uint32_t mo_cpu_in_range8(const uintptr_t *p, uintptr_t base, uintptr_t used, mo_cpu_level level) {
+MO_INLINE uint32_t mo_cpu_in_range8(const uintptr_t *p, uintptr_t base, uintptr_t used,
+                                    mo_cpu_level level) {
     uint32_t mask;
     if (level == MO_CPU_AVX512) {
         __asm__("vpbroadcastq %2, %%zmm17\n\t"

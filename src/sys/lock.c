@@ -9,7 +9,8 @@ bool mo_lock_slow_timed(mo_lock *l, int64_t timeout_ns) {
     for (int i = 0; i < SPINS; i++) {
         uint32_t free_word = 0;
         /* a look without the cache line's ownership; the exchange below decides */
-        if (mo_load_rlx(&l->word) == 0 && mo_cas_acq(&l->word, &free_word, 1)) return true; /* [L] with [U] */
+        if (mo_load_rlx(&l->word) == 0 && mo_cas_acq(&l->word, &free_word, 1))
+            return true; /* [L] with [U] */
         mo_cpu_pause();
     }
     uint64_t begin = timeout_ns < 0 ? 0 : mo_clock_ns();

@@ -64,8 +64,10 @@ MO_INLINE bool mo_lock_try(mo_lock *l) {
 MO_INLINE void mo_lock_acquire_unranked(mo_lock *l) {
     uint32_t free_word = 0;
 #if MO_MUTANT_lock_without_exchange
-    if (mo_load_rlx(&l->word) == free_word) mo_store_rlx(&l->word, 1); /* the error */
-    else mo_lock_slow(l);
+    if (mo_load_rlx(&l->word) == free_word)
+        mo_store_rlx(&l->word, 1); /* the error */
+    else
+        mo_lock_slow(l);
 #else
     if (MO_UNLIKELY(!mo_cas_acq(&l->word, &free_word, 1))) mo_lock_slow(l); /* [L] pairs with [U] */
 #endif
@@ -75,7 +77,7 @@ MO_INLINE void mo_lock_release_unranked(mo_lock *l) {
 #if MO_MUTANT_lock_wakes_nobody
     mo_xchg_rel(&l->word, 0); /* [U] as below */
 #else
-    if (MO_UNLIKELY(mo_xchg_rel(&l->word, 0) == 2)) mo_lock_wake(l); /* [U] pairs with [L] */
+    if (MO_UNLIKELY(mo_xchg_rel(&l->word, 0) == 2)) mo_lock_wake(l);        /* [U] pairs with [L] */
 #endif
 }
 

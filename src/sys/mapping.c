@@ -31,16 +31,20 @@ static int read_hex(reader *r, uintptr_t *out) {
     *out = 0;
     for (;;) {
         int c = next_char(r);
-        if (c >= '0' && c <= '9') *out = *out * 16 + (uintptr_t)(c - '0');
-        else if (c >= 'a' && c <= 'f') *out = *out * 16 + (uintptr_t)(c - 'a' + 10);
-        else return c;
+        if (c >= '0' && c <= '9')
+            *out = *out * 16 + (uintptr_t)(c - '0');
+        else if (c >= 'a' && c <= 'f')
+            *out = *out * 16 + (uintptr_t)(c - 'a' + 10);
+        else
+            return c;
     }
 }
 
 /* The kernel reads a signal set from addr before it finds that the request makes no sense. */
 static bool is_readable(uintptr_t addr) {
     enum { NO_SUCH_REQUEST = -1, SET_BYTES = 8 };
-    return syscall(SYS_rt_sigprocmask, NO_SUCH_REQUEST, addr, NULL, SET_BYTES) == -1 && errno != EFAULT;
+    return syscall(SYS_rt_sigprocmask, NO_SUCH_REQUEST, addr, NULL, SET_BYTES) == -1 &&
+           errno != EFAULT;
 }
 
 uintptr_t mo_mapping_readable_end(uintptr_t lo, uintptr_t hi) {
@@ -63,7 +67,8 @@ static bool probe(uintptr_t addr, uintptr_t *lo, uintptr_t *hi) {
 
 bool mo_mapping_of(uintptr_t addr, uintptr_t *lo, uintptr_t *hi) {
     int saved = errno;
-    reader r = {.fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/thread-self/maps", O_RDONLY | O_CLOEXEC)};
+    reader r = {
+        .fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/thread-self/maps", O_RDONLY | O_CLOEXEC)};
     bool found = false;
     while (r.fd >= 0 && !found) {
         if (read_hex(&r, lo) < 0 || read_hex(&r, hi) < 0) break;
@@ -73,8 +78,10 @@ bool mo_mapping_of(uintptr_t addr, uintptr_t *lo, uintptr_t *hi) {
         while (c >= 0 && c != '\n') c = next_char(&r);
         if (c < 0) break;
     }
-    if (r.fd >= 0) syscall(SYS_close, r.fd);
-    else found = probe(addr, lo, hi);
+    if (r.fd >= 0)
+        syscall(SYS_close, r.fd);
+    else
+        found = probe(addr, lo, hi);
     errno = saved;
     return found;
 }

@@ -37,7 +37,7 @@ void mo_os_fault_from(uint64_t n) {
 uint64_t mo_os_fault_count(void) { return mo_load_rlx(&fault_calls); /* test switch */ }
 
 static bool injected(void) {
-    uint64_t calls = mo_add_rlx(&fault_calls, 1);                 /* a counter, orders nothing */
+    uint64_t calls = mo_add_rlx(&fault_calls, 1); /* a counter, orders nothing */
     if (MO_LIKELY(calls != mo_load_rlx(&fault_at) && calls < mo_load_rlx(&fault_from)))
         return false; /* test switches */
     errno = ENOMEM;
