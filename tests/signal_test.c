@@ -1,8 +1,11 @@
 /* signal_test.c - what the stop signal's handler must save, and how it gets on with the program's
- * own handlers. */
+ * own handlers. modes: gc */
 #include "hold.h"
 
+#include <spawn.h>
 #include <sys/wait.h>
+
+#include "sched/thread.h"
 
 /* ---------------------------------------------------------------- one place only
  *
@@ -200,7 +203,7 @@ static void what_is_kept_nowhere_dies(void **state) {
 
 /* ---------------------------------------------------------------- the collecting thread itself
  *
- * An object that only a register refers to while this thread is inside mound_gc, or in system(),
+ * An object that only a register refers to while this thread is inside mound_gc, or in posix_spawn,
  * from where others' collections see it. */
 #define ACROSS_CALL(name, reg)                                                                     \
     static NOINLINE uintptr_t name(uintptr_t hidden, void (*fn)(void)) {                           \
@@ -237,8 +240,10 @@ static void gc_and_clear(void) {
     clear_stack();
 }
 
-static void system_and_clear(void) {
-    (void)!system("exit 0");
+static void spawn_and_clear(void) {
+    static char *const argv[] = {"true", NULL};
+    pid_t pid;
+    if (posix_spawn(&pid, "/bin/true", NULL, NULL, argv, environ) == 0) waitpid(pid, NULL, 0);
     clear_stack();
 }
 
@@ -291,7 +296,7 @@ static void the_collecting_thread_s_registers_are_roots(void **state) {
 static void a_blocked_thread_s_registers_are_roots(void **state) {
     (void)state;
     pthread_t storm = storm_begin();
-    int lost = count_lost_across(system_and_clear, 20);
+    int lost = count_lost_across(spawn_and_clear, 20);
     storm_end(storm);
     assert_int_equal(lost, 0);
 }
@@ -389,6 +394,81 @@ static void errno_survives_a_stop(void **state) {
     assert_int_equal(bad, 0);
 }
 
+/* What a handler sees that ran although its thread counts as stopped. */
+static int handlers_run, handlers_run_in_stop;
+
+static void on_usr2(int sig) {
+    (void)sig;
+    const mo_thread *t = mo_self;
+    uint32_t stop = LOAD(&mo_the_world.stopping);
+    bool counted = stop != 0 && LOAD(&t->stop_seq) == stop;
+    if (counted && LOAD(&mo_the_world.stopping) == stop)
+        __atomic_add_fetch(&handlers_run_in_stop, 1, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&handlers_run, 1, __ATOMIC_RELAXED);
+}
+
+static int handled_on;
+
+static void *handled_in_user_code(void *arg) {
+    (void)arg;
+    while (LOAD(&handled_on)) sched_yield();
+    return NULL;
+}
+
+static void *handled_in_allocation(void *arg) {
+    (void)arg;
+    while (LOAD(&handled_on)) make_list(1, 100);
+    return NULL;
+}
+
+static void *handled_in_lock_waits(void *arg) {
+    (void)arg;
+    mound_mem_stats stats = {.struct_bytes = sizeof stats};
+    while (LOAD(&handled_on)) mound_read_mem_stats(&stats);
+    return NULL;
+}
+
+static void *handled_in_spawn(void *arg) {
+    (void)arg;
+    while (LOAD(&handled_on)) spawn_and_clear();
+    return NULL;
+}
+
+/* A thread is stopped in its signal handler, leaves the runtime, or waits for a lock or a child. */
+static void no_handler_of_the_program_runs_in_a_stopped_thread(void **state) {
+    (void)state;
+    static void *(*const mains[])(void *) = {handled_in_user_code, handled_in_allocation,
+                                             handled_in_lock_waits, handled_in_spawn};
+    enum { NUM = sizeof mains / sizeof mains[0] };
+    struct sigaction action = {.sa_handler = on_usr2, .sa_flags = SA_RESTART};
+    sigaction(SIGUSR2, &action, NULL);
+    pthread_t thread[NUM], storm = storm_begin();
+    node *heap = make_list(77, 200000); /* so that a stop takes its time */
+    STORE(&handled_on, 1);
+    for (int i = 0; i < NUM; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, mains[i], NULL), 0);
+    for (int i = 0; i < 1000 * rounds_wanted() / 300; i++) {
+        for (int k = 0; k < NUM; k++) pthread_kill(thread[k], SIGUSR2);
+        sleep_us(500);
+    }
+    STORE(&handled_on, 0);
+    for (int i = 0; i < NUM; i++) pthread_join(thread[i], NULL);
+    storm_end(storm);
+    assert_true(list_ok(heap, 77, 200000));
+    assert_true(handlers_run > 0);
+    assert_int_equal(handlers_run_in_stop, 0);
+}
+
+/* The stopped thread would wait for its handler, the handler for the collection that waits for the
+ * thread. */
+static void a_handler_that_waits_for_a_collection_does_not_hang_it(void **state) {
+    (void)state;
+    for (int i = 0; i < rounds_wanted() / 10; i++) {
+        usr1_ready = usr1_phase = 0;
+        a_thread_in_a_signal_handler_is_stopped_and_scanned(NULL);
+    }
+}
+
 /* ---------------------------------------------------------------- in a process of their own */
 
 static int urgent_seen;
@@ -481,6 +561,7 @@ static void another_signal_may_be_chosen(void **state) {
 
 int main(int argc, char **argv) {
     watchdog();
+    if (getenv("MOUND_TEST_ONLY")) cmocka_set_test_filter(getenv("MOUND_TEST_ONLY"));
     if (argc > 1 && strcmp(argv[1], "chain") == 0) return child_chain();
     if (argc > 1 && strcmp(argv[1], "replace") == 0) return child_replace();
     const struct CMUnitTest tests[] = {
@@ -494,6 +575,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(the_collecting_thread_s_registers_are_roots),
         cmocka_unit_test(a_blocked_thread_s_registers_are_roots),
         cmocka_unit_test(a_thread_in_a_signal_handler_is_stopped_and_scanned),
+        cmocka_unit_test(a_handler_that_waits_for_a_collection_does_not_hang_it),
+        cmocka_unit_test(no_handler_of_the_program_runs_in_a_stopped_thread),
         cmocka_unit_test(a_profiler_s_timer_does_not_disturb_collections),
         cmocka_unit_test(errno_survives_a_stop),
         cmocka_unit_test(a_handler_from_before_still_gets_its_signals),

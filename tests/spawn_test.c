@@ -1,7 +1,9 @@
 /* spawn_test.c - threads in vfork, system, posix_spawn and popen while others collect. modes: gc */
 #include "hold.h"
 
+#include <fcntl.h>
 #include <spawn.h>
+#include <sys/stat.h>
 
 extern char **environ;
 
@@ -80,6 +82,83 @@ static void posix_spawn_starts_programs(void **state) {
     check_during(in_posix_spawn);
 }
 
+/* While the child waits for its file, the parent does for the child, and the other end is opened by
+ * a thread that a collection must be able to stop meanwhile. */
+static void *open_later(void *path) {
+    sleep_us(20000);
+    int fd = open(path, O_WRONLY);
+    if (fd >= 0) close(fd);
+    return NULL;
+}
+static void in_a_spawn_that_waits(holder *h) {
+    announce(h);
+    char dir[] = "/tmp/mound-spawn-XXXXXX", path[64];
+    if (!mkdtemp(dir)) h->extra = 1;
+    snprintf(path, sizeof path, "%s/fifo", dir);
+    for (int i = 0; i < 3; i++) {
+        pthread_t opener;
+        posix_spawn_file_actions_t actions;
+        pid_t pid = 0;
+        int status = 0;
+        if (mkfifo(path, 0600) != 0) h->extra = 2;
+        pthread_create(&opener, NULL, open_later, path);
+        posix_spawn_file_actions_init(&actions);
+        posix_spawn_file_actions_addopen(&actions, 0, path, O_RDONLY, 0);
+        if (posix_spawn(&pid, "/bin/true", &actions, NULL, true_argv, environ) != 0 ||
+            waitpid(pid, &status, 0) != pid || status != 0)
+            h->extra = 3;
+        posix_spawn_file_actions_destroy(&actions);
+        pthread_join(opener, NULL);
+        unlink(path);
+    }
+    rmdir(dir);
+}
+static void a_spawn_whose_child_waits_holds_up_no_collection(void **state) {
+    (void)state;
+    check_during(in_a_spawn_that_waits);
+}
+
+/* The child's signal mask is the caller's, or the one the caller asks for; not the one under which
+ * the caller waits. */
+static uint64_t blocked_in_child(const posix_spawnattr_t *attr) {
+    static char *const argv[] = {"sed", "-n", "s/SigBlk:.//p", "/proc/self/status", NULL};
+    int fds[2];
+    assert_int_equal(pipe(fds), 0);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, fds[1], 1);
+    pid_t pid;
+    assert_int_equal(posix_spawnp(&pid, "sed", &actions, attr, argv, environ), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    close(fds[1]);
+    char text[64] = "";
+    assert_true(read(fds[0], text, sizeof text - 1) > 0);
+    close(fds[0]);
+    waitpid(pid, NULL, 0);
+    return strtoull(text, NULL, 16);
+}
+static void a_spawned_child_has_the_caller_s_signal_mask(void **state) {
+    (void)state;
+    sigset_t set, old;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    pthread_sigmask(SIG_SETMASK, &set, &old);
+    uint64_t inherited = blocked_in_child(NULL);
+    posix_spawnattr_t attr;
+    posix_spawnattr_init(&attr);
+    sigaddset(&set, SIGUSR2);
+    posix_spawnattr_setsigmask(&attr, &set);
+    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+    uint64_t asked = blocked_in_child(&attr);
+    posix_spawnattr_setflags(&attr, 0);
+    uint64_t not_asked = blocked_in_child(&attr);
+    posix_spawnattr_destroy(&attr);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    assert_int_equal(inherited, 1u << (SIGUSR1 - 1));
+    assert_int_equal(asked, 1u << (SIGUSR1 - 1) | 1u << (SIGUSR2 - 1));
+    assert_int_equal(not_asked, inherited);
+}
+
 static void in_popen(holder *h) {
     announce(h);
     for (int i = 0; i < 5; i++) {
@@ -149,6 +228,8 @@ int main(void) {
         cmocka_unit_test(a_vfork_whose_child_takes_its_time),
         cmocka_unit_test(system_returns_what_the_shell_says),
         cmocka_unit_test(posix_spawn_starts_programs),
+        cmocka_unit_test(a_spawn_whose_child_waits_holds_up_no_collection),
+        cmocka_unit_test(a_spawned_child_has_the_caller_s_signal_mask),
         cmocka_unit_test(popen_reads_what_the_program_writes),
         cmocka_unit_test(arguments_may_be_collected_memory),
         cmocka_unit_test(many_threads_run_commands),

@@ -5,7 +5,7 @@
  *   pthread_sigmask, sigprocmask   never block the stop signal
  *   sigsuspend, sigwait, sigwaitinfo, sigtimedwait, pselect, ppoll, epoll_pwait, sigaction
  *                                  nor do their sets
- *   posix_spawn*, system, popen    the caller waits like a vfork parent, without taking signals:
+ *   posix_spawn, posix_spawnp      the caller waits like a vfork parent, without taking signals:
  *                                  it counts as stopped meanwhile
  *   dlclose                        cleanups that live in the closed object are dropped
  *
@@ -22,7 +22,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <poll.h>
@@ -61,8 +60,6 @@ extern int __posix_spawn(pid_t *, const char *, const posix_spawn_file_actions_t
                          const posix_spawnattr_t *, char *const[], char *const[]) STATIC_NAME;
 extern int __posix_spawnp(pid_t *, const char *, const posix_spawn_file_actions_t *,
                           const posix_spawnattr_t *, char *const[], char *const[]) STATIC_NAME;
-extern int __libc_system(const char *) STATIC_NAME;
-extern FILE *_IO_new_popen(const char *, const char *) STATIC_NAME;
 
 static void *next_of(const char *name) {
     void *fn = dlsym(RTLD_NEXT, name);
@@ -379,36 +376,50 @@ PUBLIC int dlclose(void *handle) {
     return result;
 }
 
-/* ---------------------------------------------------------------- system calls that wait */
+/* ---------------------------------------------------------------- posix_spawn */
 
-#define BLOCKING(type, call)                                                                       \
-    mo_thread *t = mo_self;                                                                        \
-    if (!mo_is_registered(t)) return call;                                                         \
-    mo_runtime_enter(t);                                                                           \
-    mo_thread_block_begin(t);                                                                      \
-    type result = call;                                                                            \
-    mo_thread_block_end(t);                                                                        \
-    mo_runtime_leave(t);                                                                           \
-    return result
+typedef int spawn_fn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+                     const posix_spawnattr_t *attr, char *const argv[], char *const envp[]);
+
+/* The caller counts as stopped: its file actions may wait for another thread, and until the new
+ * program runs it takes no signal. Signals are held meanwhile; the child gets the mask from before.
+ */
+static int spawn_blocked(spawn_fn *real, pid_t *pid, const char *path,
+                         const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
+                         char *const argv[], char *const envp[]) {
+    mo_thread *t = mo_self;
+    if (!mo_is_registered(t)) return real(pid, path, actions, attr, argv, envp);
+    posix_spawnattr_t own;
+    short flags = 0;
+    if (attr) {
+        own = *attr;
+        posix_spawnattr_getflags(attr, &flags);
+    } else {
+        posix_spawnattr_init(&own);
+    }
+    sigset_t before;
+    mo_runtime_enter(t);
+    mo_signals_hold(&before);
+    if (!(flags & POSIX_SPAWN_SETSIGMASK)) {
+        posix_spawnattr_setflags(&own, (short)(flags | POSIX_SPAWN_SETSIGMASK));
+        posix_spawnattr_setsigmask(&own, &before);
+    }
+    mo_thread_block_begin(t);
+    int result = real(pid, path, actions, &own, argv, envp);
+    mo_thread_block_end(t);
+    mo_signals_release(&before);
+    mo_runtime_leave(t);
+    return result;
+}
 
 PUBLIC int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
                        const posix_spawnattr_t *attr, char *const argv[], char *const envp[]) {
     REAL(posix_spawn, __posix_spawn)
-    BLOCKING(int, real(pid, path, actions, attr, argv, envp));
+    return spawn_blocked(real, pid, path, actions, attr, argv, envp);
 }
 
 PUBLIC int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
                         const posix_spawnattr_t *attr, char *const argv[], char *const envp[]) {
     REAL(posix_spawnp, __posix_spawnp)
-    BLOCKING(int, real(pid, file, actions, attr, argv, envp));
-}
-
-PUBLIC int system(const char *command) {
-    REAL(system, __libc_system)
-    BLOCKING(int, real(command));
-}
-
-PUBLIC FILE *popen(const char *command, const char *mode) {
-    REAL(popen, _IO_new_popen)
-    BLOCKING(FILE *, real(command, mode));
+    return spawn_blocked(real, pid, file, actions, attr, argv, envp);
 }

@@ -28,9 +28,12 @@ bool mo_runtime_thread_start(const char *name, size_t stack_bytes, void *(*fn)(v
     if (!mo_is_registered(t)) return start(name, stack_bytes, fn, arg);
     mo_cpu_regs regs = t->regs; /* the collector's, published for its own scan */
     uintptr_t sp = t->sp;
+    sigset_t before;
+    mo_signals_hold(&before);
     mo_thread_block_begin(t);
     bool ok = start(name, stack_bytes, fn, arg);
     mo_thread_block_end(t);
+    mo_signals_release(&before);
     t->regs = regs;
     t->sp = sp;
     return ok;

@@ -28,6 +28,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "sched/interpose.h"
 #include "sched/registry.h"
 #include "sched/thread.h"
 
@@ -55,14 +56,28 @@ static void wait_for_start(mo_thread *t) {
     }
 }
 
+/* The signal is not ours: the handler from before gets it, under the mask it was installed with. */
+static void call_previous(int sig, siginfo_t *info, void *context) {
+    bool has_info = previous_action.sa_flags & SA_SIGINFO;
+    if (!has_info &&
+        (previous_action.sa_handler == SIG_DFL || previous_action.sa_handler == SIG_IGN))
+        return;
+    sigset_t mask, all;
+    sigorset(&mask, &((const ucontext_t *)context)->uc_sigmask, &previous_action.sa_mask);
+    sigaddset(&mask, sig);
+    mo_real_pthread_sigmask(SIG_SETMASK, &mask, &all);
+    if (has_info)
+        previous_action.sa_sigaction(sig, info, context);
+    else
+        previous_action.sa_handler(sig);
+    mo_real_pthread_sigmask(SIG_SETMASK, &all, NULL);
+}
+
 static void on_stop_signal(int sig, siginfo_t *info, void *context) {
     mo_thread *t = mo_self;
     uint32_t stop = mo_load_acq(&mo_the_world.stopping); /* [P] */
     if (stop == 0) {
-        if (previous_action.sa_flags & SA_SIGINFO)
-            previous_action.sa_sigaction(sig, info, context);
-        else if (previous_action.sa_handler != SIG_DFL && previous_action.sa_handler != SIG_IGN)
-            previous_action.sa_handler(sig);
+        call_previous(sig, info, context);
         return;
     }
     if (!mo_is_registered(t)) return;
@@ -90,6 +105,19 @@ static void on_stop_signal(int sig, siginfo_t *info, void *context) {
     errno = saved;
 }
 
+/* The program's own handlers wait until the thread runs again: run now, they would move pointers
+ * under the collector's eyes, and what they hold would stand below the end of what is scanned. */
+void mo_signals_hold(sigset_t *before) {
+    sigset_t set;
+    sigfillset(&set);
+    sigdelset(&set, mo_the_world.signal);
+    mo_real_pthread_sigmask(SIG_BLOCK, &set, before);
+}
+
+void mo_signals_release(const sigset_t *before) {
+    mo_real_pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
 static void park_published(mo_thread *t, void *arg) {
     (void)arg;
     wait_for_start(t);
@@ -97,13 +125,20 @@ static void park_published(mo_thread *t, void *arg) {
 
 void mo_thread_park(mo_thread *t) {
     int saved = errno;
+    sigset_t before;
     t->in_runtime++; /* the handler must not publish over what we publish */
     mo_signal_fence();
+#if !MO_MUTANT_park_runs_handlers
+    mo_signals_hold(&before);
+#endif
     while (mo_load_acq(&mo_the_world.stopping)) /* [P] */
         mo_thread_publish(t, park_published, NULL);
     mo_signal_fence();
     t->in_runtime--;
     mo_signal_fence();
+#if !MO_MUTANT_park_runs_handlers
+    mo_signals_release(&before);
+#endif
     errno = saved;
     /* A stop that began between the loop's last look and the decrement was left to us. */
     if (t->in_runtime == 0 && MO_UNLIKELY(mo_load_rlx(&mo_the_world.stopping)))
@@ -146,9 +181,16 @@ bool mo_lock_acquire_blocking_timed(mo_thread *t, mo_lock *l, int64_t timeout_ns
     mo_cpu_regs regs = t->regs;
     uintptr_t sp = t->sp;
     mo_lock_rank_enter(l); /* before the wait: against its own rank it would never end */
+    sigset_t before;
+#if !MO_MUTANT_lock_wait_runs_handlers
+    mo_signals_hold(&before);
+#endif
     mo_thread_block_begin(t);
     bool ok = mo_lock_slow_timed(l, timeout_ns);
     mo_thread_block_end(t);
+#if !MO_MUTANT_lock_wait_runs_handlers
+    mo_signals_release(&before);
+#endif
     if (!ok) mo_lock_rank_leave(l);
     t->regs = regs;
     t->sp = sp;
@@ -254,7 +296,9 @@ int mo_threads_init(int sig) {
     memset(&action, 0, sizeof action);
     action.sa_sigaction = on_stop_signal;
     action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
-    sigemptyset(&action.sa_mask);
+#if !MO_MUTANT_stop_runs_handlers
+    sigfillset(&action.sa_mask); /* see mo_signals_hold */
+#endif
     struct sigaction before;
     if (sigaction(sig, &action, &before) != 0) return -EINVAL;
     /* A start that failed later left our handler in place. */

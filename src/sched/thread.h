@@ -88,7 +88,8 @@ MO_INLINE void mo_runtime_leave(mo_thread *t) {
 }
 
 /* Around anything that may wait long: between the two the thread counts as stopped and must
- * not touch the heap. The caller's frame stays; sp and registers are published. */
+ * not touch the heap. The caller's frame stays; sp and registers are published. Signals are
+ * held meanwhile (mo_signals_hold). */
 void mo_thread_block_published(mo_thread *t);
 /* Inline: a frame of its own would hold registers of the caller's and be gone when it returns. */
 MO_INLINE void mo_thread_block_begin(mo_thread *t) {
@@ -97,6 +98,10 @@ MO_INLINE void mo_thread_block_begin(mo_thread *t) {
     mo_thread_block_published(t);
 }
 void mo_thread_block_end(mo_thread *t);
+/* Holds back all signals but the stop signal: a handler of the program that ran while its thread
+ * counts as stopped would run beside the collector. */
+void mo_signals_hold(sigset_t *before);
+void mo_signals_release(const sigset_t *before);
 /* Takes a lock that is held through stops; what was published before stays so. */
 void mo_lock_acquire_blocking(mo_thread *t, mo_lock *l);
 /* false: not to be had in that time (< 0: for ever). */
