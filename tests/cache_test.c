@@ -156,7 +156,9 @@ static void slots_freed_by_another_thread_come_back(void **state) {
     mo_span *s = span_of(p[0]);
     for (int i = 0; i < N; i += 4) {
         mo_slot sl = {s, (uint32_t)i, (uintptr_t)p[i]};
+        mo_runtime_enter(mo_self);
         assert_true(mo_central_free_shared(&sl)); /* as another thread does */
+        mo_runtime_leave(mo_self);
     }
     void *a = alloc(1000), *b = alloc(1000);
     assert_true((a == p[0] && b == p[4]) || (a == p[4] && b == p[0]));
@@ -439,7 +441,9 @@ static void claim_against_free(bool one_by_one, unsigned flush_every, size_t siz
     assert_int_equal(pthread_join(thread, NULL), 0);
     mo_hooks.one_by_one = false;
     assert_no_errors(&r.errors);
+    mo_runtime_enter(mo_self);
     mo_cache_flush(&claimer);
+    mo_runtime_leave(mo_self);
     uint64_t unused_objects = 0, unused_bytes = 0;
     mo_cache_unused(&claimer, &unused_objects, &unused_bytes);
     assert_int_equal(unused_objects, 0);

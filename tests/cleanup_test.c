@@ -293,6 +293,44 @@ static void a_hundred_thousand_cleanups_all_run(void **state) {
     assert_true(s.num_cleanups_run - run >= GET(num_run) - 1);
 }
 
+/* ---------------------------------------------------------------- when mound_gc returns */
+
+static int churning;
+
+static void *churn_same_size(void *arg) {
+    while (GET(&churning)) mound_new(message)->next = arg;
+    return NULL;
+}
+
+/* Many cleanups an object, so that the sweep of a span takes its time. */
+static void add_dense(void *arg) {
+    for (size_t i = 0; i < *(size_t *)arg; i++) {
+        message *m = mound_new(message);
+        for (int k = 0; k < 10; k++) mound_add_cleanup(m, count, num_run);
+    }
+}
+
+static void all_deaths_are_queued_when_mound_gc_returns(void **state) {
+    (void)state;
+    next_count();
+    pthread_t thread[2];
+    __atomic_store_n(&churning, 1, __ATOMIC_RELEASE);
+    for (int i = 0; i < 2; i++) pthread_create(&thread[i], NULL, churn_same_size, NULL);
+    size_t num = scaled(2000), rounds = scaled(60), incomplete = 0;
+    mound_mem_stats s = {.struct_bytes = sizeof s};
+    for (size_t i = 0; i < rounds; i++) {
+        mound_read_mem_stats(&s);
+        uint64_t before = s.num_cleanups_queued;
+        apart(add_dense, &num);
+        mound_gc();
+        mound_read_mem_stats(&s);
+        incomplete += (s.num_cleanups_queued - before) * 100 < num * 10 * 95;
+    }
+    __atomic_store_n(&churning, 0, __ATOMIC_RELEASE);
+    for (int i = 0; i < 2; i++) pthread_join(thread[i], NULL);
+    assert_int_equal(incomplete, 0);
+}
+
 /* ---------------------------------------------------------------- mound_free */
 
 static void mound_free_queues_the_cleanups(void **state) {
@@ -355,6 +393,7 @@ int main(void) {
         cmocka_unit_test(a_stopped_cleanup_does_not_run),
         cmocka_unit_test(a_stale_handle_harms_no_other_cleanup),
         cmocka_unit_test(a_cleanup_may_allocate_add_cleanups_and_collect),
+        cmocka_unit_test(all_deaths_are_queued_when_mound_gc_returns),
         cmocka_unit_test(a_hundred_thousand_cleanups_all_run),
         cmocka_unit_test(mound_free_queues_the_cleanups),
         cmocka_unit_test(uncollectable_memory_is_cleaned_up_only_when_freed),

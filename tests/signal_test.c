@@ -421,6 +421,12 @@ static void *handled_in_allocation(void *arg) {
     return NULL;
 }
 
+static void *handled_in_collections(void *arg) {
+    (void)arg;
+    while (LOAD(&handled_on)) mound_gc();
+    return NULL;
+}
+
 static void *handled_in_lock_waits(void *arg) {
     (void)arg;
     mound_mem_stats stats = {.struct_bytes = sizeof stats};
@@ -434,11 +440,13 @@ static void *handled_in_spawn(void *arg) {
     return NULL;
 }
 
-/* A thread is stopped in its signal handler, leaves the runtime, or waits for a lock or a child. */
+/* A thread is stopped in its signal handler, leaves the runtime, stops the others, or waits for a
+ * lock or a child. */
 static void no_handler_of_the_program_runs_in_a_stopped_thread(void **state) {
     (void)state;
     static void *(*const mains[])(void *) = {handled_in_user_code, handled_in_allocation,
-                                             handled_in_lock_waits, handled_in_spawn};
+                                             handled_in_collections, handled_in_lock_waits,
+                                             handled_in_spawn};
     enum { NUM = sizeof mains / sizeof mains[0] };
     struct sigaction action = {.sa_handler = on_usr2, .sa_flags = SA_RESTART};
     sigaction(SIGUSR2, &action, NULL);

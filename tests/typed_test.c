@@ -200,11 +200,13 @@ static void types_beyond_the_table_are_scanned_word_by_word(void **state) {
     (void)state;
     enum { MORE = 4300, TABLE = 4095 };
     static mound_type types[MORE];
+    static char names[MORE][16];
     static const size_t offs[] = {0};
     begin();
     void **keep = mound_alloc_uncollectable(MORE * sizeof *keep);
     for (int i = 0; i < MORE; i++) {
-        types[i] = (mound_type){"generated", 32, offs, 1, 0};
+        snprintf(names[i], sizeof names[i], "type %d", (int)i); /* the same would be one type */
+        types[i] = (mound_type){names[i], 32, offs, 1, 0};
         void **p = keep[i] = mound_alloc_typed(&types[i], 1);
         p[0] = mound_alloc(16); /* listed */
         p[2] = mound_alloc(16); /* not listed */

@@ -18,6 +18,7 @@
 #define mo_add_acqrel(p, v) __atomic_add_fetch((p), (v), __ATOMIC_ACQ_REL)
 #define mo_add_seq(p, v) __atomic_add_fetch((p), (v), __ATOMIC_SEQ_CST)
 #define mo_sub_rlx(p, v) __atomic_sub_fetch((p), (v), __ATOMIC_RELAXED)
+#define mo_sub_rel(p, v) __atomic_sub_fetch((p), (v), __ATOMIC_RELEASE)
 #define mo_sub_acqrel(p, v) __atomic_sub_fetch((p), (v), __ATOMIC_ACQ_REL)
 #define mo_sub_seq(p, v) __atomic_sub_fetch((p), (v), __ATOMIC_SEQ_CST)
 #define mo_fetch_or_rlx(p, v) __atomic_fetch_or((p), (v), __ATOMIC_RELAXED)

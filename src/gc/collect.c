@@ -56,10 +56,16 @@ bool mo_gc_sweep_some(uint32_t max) {
     return s.swept > 0;
 }
 
-uint64_t mo_gc_sweep_all(void) {
-    sweep_state s = {UINT32_MAX, 0};
-    mo_gc_each_central(false, sweep_central, &s);
-    return s.swept;
+static void await_sweeps(mo_central *c, void *arg) {
+    (void)arg;
+    mo_central_await_sweeps(c);
+}
+
+void mo_gc_sweep_all(void) {
+    mo_gc_sweep_some(UINT32_MAX);
+#if !MO_MUTANT_gc_leaves_sweeps
+    mo_gc_each_central(false, await_sweeps, NULL);
+#endif
 }
 
 /* Before the heap grows for a large object: garbage of other sizes may be unswept. */
@@ -174,6 +180,7 @@ static void trace_cycle(const cycle *c) {
 }
 
 static void run_cycle(mo_thread *t, cycle *c) {
+    mo_store_rlx(&mo_the_gc.num_begun, mo_the_gc.num_begun + 1); /* see mo_gc_collect */
     c->begin_ns = mo_clock_ns();
     mo_lock_acquire(&mo_the_gc.sweep_lock);
     mo_gc_sweep_all();
@@ -201,13 +208,17 @@ static bool is_due(mo_gc_reason reason) {
 
 MO_NOINLINE void mo_gc_collect(mo_thread *t, mo_gc_reason reason) {
     mo_gc *gc = &mo_the_gc;
+    /* A collection that begins after this look stops us too, and sees all that we dropped. */
+    uint64_t begun = mo_load_rlx(&gc->num_begun);
     /* A thread that only found the heap full need not insist: somebody is collecting. It may hold
      * what that collection waits for, as the loader's lock in a callback of dl_iterate_phdr. */
     if (reason != MO_GC_HEAP)
         mo_lock_acquire_blocking(t, &gc->lock);
     else if (!mo_lock_acquire_blocking_timed(t, &gc->lock, HEAP_WAIT_NS))
         return;
-    if (is_due(reason)) { /* another thread may have collected while we waited */
+    /* Another thread may have collected while we waited. */
+    bool is_done = reason != MO_GC_HEAP && gc->num_begun != begun;
+    if (!is_done && is_due(reason)) {
         cycle c = {.reason = reason};
         mo_cache_publish_live(&t->cache);
         run_cycle(t, &c);

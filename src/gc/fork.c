@@ -34,6 +34,11 @@ static void unlock_central(mo_central *c, void *arg) {
     for (int i = 0; i < MO_SHARDS; i++) mo_lock_release_unranked(&c->shard[i].lock);
 }
 
+static void forget_sweepers(mo_central *c, void *arg) {
+    (void)arg;
+    mo_central_after_fork(c);
+}
+
 static void each_span(void (*fn)(mo_span *s)) {
     for (uint32_t page = 1; page < mo_the_heap.pages.num_pages;) {
         uint32_t info = mo_load_rlx(&mo_map.info[page]); /* heap lock held, or alone */
@@ -115,6 +120,7 @@ static void after_in_child(void) {
     unlock_inner();
     if (mo_is_registered(mo_self)) mo_self->tid = mo_sys_gettid();
     mo_threads_keep_only(mo_self);
+    mo_gc_each_central(true, forget_sweepers, NULL);
     each_span(adopt_orphan);
     mo_mark_after_fork();
     mo_background_after_fork();

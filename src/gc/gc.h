@@ -33,7 +33,8 @@ typedef struct mo_gc {
     uint64_t goal_bytes;
     uint64_t marked_bytes; /* live after the last mark */
     uint64_t
-        unused_bytes; /* claimed by caches then, not handed out: allocating them costs nothing */
+        unused_bytes;   /* claimed by caches then, not handed out: allocating them costs nothing */
+    uint64_t num_begun; /* collections that began; written under lock */
     uint64_t num_gc, num_forced;
     uint64_t start_ns;      /* of the process, for gctrace */
     uint64_t last_end_ns;   /* end of the last collection */
@@ -54,8 +55,8 @@ typedef enum mo_gc_reason { MO_GC_HEAP, MO_GC_FORCED, MO_GC_IDLE, MO_GC_MEMORY }
 void mo_gc_collect(mo_thread *t, mo_gc_reason reason);
 /* Collects if the trigger was reached. */
 void mo_gc_poll(mo_thread *t);
-/* Sweeps everything that is unswept. Returns spans swept. */
-uint64_t mo_gc_sweep_all(void);
+/* Sweeps everything that is unswept, and waits for what other threads are sweeping. */
+void mo_gc_sweep_all(void);
 /* Sweeps about max spans; false when nothing was left. */
 bool mo_gc_sweep_some(uint32_t max);
 /* Sweeps until that many bytes of pages are free or nothing is left to sweep. */

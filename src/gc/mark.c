@@ -337,9 +337,6 @@ static MO_NOINLINE bool find_work(mo_marker *m) {
                 if (b) break;
                 mo_add_seq(&g.idle, 1); /* [I] */
             }
-#if MO_MUTANT_mark_leaves_early
-            return false;
-#endif
             if (mo_load_seq(&g.idle) == g.num_workers) return false; /* [I] */
             if (spins > 2000) {
                 uint32_t now = mo_load_rlx(&g.idle); /* only to sleep on */

@@ -167,26 +167,40 @@ bool mo_roots_still_current(void) {
     return current;
 }
 
-typedef struct code_search {
-    uintptr_t code;
-    bool found;
-} code_search;
+struct mo_code_list {
+    range_list loaded;
+};
 
-static int find_code(struct dl_phdr_info *info, size_t size, void *arg) {
-    code_search *s = arg;
+static int list_code_of(struct dl_phdr_info *info, size_t size, void *arg) {
+    mo_code_list *list = arg;
     (void)size;
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
         uintptr_t lo = info->dlpi_addr + ph->p_vaddr;
-        if (ph->p_type == PT_LOAD && s->code >= lo && s->code < lo + ph->p_memsz) s->found = true;
+        if (ph->p_type == PT_LOAD && (ph->p_flags & PF_X) &&
+            !list_add(&list->loaded, lo, lo + ph->p_memsz))
+            return 1;
     }
-    return s->found;
+    return 0;
 }
 
-bool mo_roots_code_is_loaded(uintptr_t code) {
-    code_search s = {code, false};
-    dl_iterate_phdr(find_code, &s);
-    return s.found;
+mo_code_list *mo_roots_list_code(void) {
+    mo_code_list *list = mo_os_map(sizeof *list, "mound code list");
+    if (!list || dl_iterate_phdr(list_code_of, list) != 0)
+        mo_fatal("memory exhausted while listing loaded objects; raise the limit");
+    return list;
+}
+
+void mo_roots_free_code(mo_code_list *list) {
+    if (list->loaded.item) mo_os_unmap(list->loaded.item, list->loaded.cap * sizeof(range));
+    mo_os_unmap(list, sizeof *list);
+}
+
+bool mo_roots_is_code(const mo_code_list *list, uintptr_t addr) {
+    for (size_t i = 0; i < list->loaded.num; i++)
+        if (addr - list->loaded.item[i].lo < list->loaded.item[i].hi - list->loaded.item[i].lo)
+            return true;
+    return false;
 }
 
 /* ---------------------------------------------------------------- added ranges */

@@ -21,7 +21,11 @@ uint64_t mo_roots_add_all(mo_thread *self);
 int mo_roots_user_add(uintptr_t lo, size_t size);
 int mo_roots_user_remove(uintptr_t lo, size_t size);
 
-/* True if code lies in a loaded object (for cleanups after dlclose). Reads the loader's list. */
-bool mo_roots_code_is_loaded(uintptr_t code);
+/* Where code is loaded, at a moment: for cleanups around dlclose. Asks for the loader's lock, so
+ * the caller holds none of ours. Ends the process if memory is exhausted. */
+typedef struct mo_code_list mo_code_list;
+mo_code_list *mo_roots_list_code(void);
+void mo_roots_free_code(mo_code_list *list);
+bool mo_roots_is_code(const mo_code_list *list, uintptr_t addr);
 
 #endif

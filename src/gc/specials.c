@@ -232,10 +232,12 @@ static void *cleanup_main(void *arg) {
         mo_lock_release(&lock);
         mo_runtime_leave(t);
         fn(fn_arg);
+        mo_runtime_enter(t); /* stopped with a lock it would be waited for, for ever */
         mo_store_rlx(&mo_cleanups_run, mo_cleanups_run + 1); /* statistics; this thread writes it */
         mo_lock_acquire(&queue_lock);
         mo_store_rlx(&is_running, 0); /* the lock orders it */
         mo_lock_release(&queue_lock);
+        mo_runtime_leave(t);
         if (mo_load_rlx(&is_paused))
             mo_futex_wake(&is_running, 1); /* a hint; the waiter polls too */
     }
@@ -262,21 +264,25 @@ void mo_cleanups_after_fork(void) {
     cleanup_thread = NULL;
 }
 
-void mo_cleanups_pause(void) {
+void mo_cleanups_pause(mo_thread *t) {
+    mo_runtime_enter(t);
     mo_lock_acquire(&queue_lock);
     mo_store_rlx(&is_paused, is_paused + 1); /* the lock orders it */
     mo_lock_release(&queue_lock);
-    if (mo_self == cleanup_thread) return; /* a cleanup that closes an object */
+    mo_runtime_leave(t);
+    if (t == cleanup_thread) return; /* a cleanup that closes an object */
     while (mo_load_rlx(&is_running)) mo_futex_wait(&is_running, 1, 1000000); /* polls */
 }
 
-/* Drops what is_loaded rejects from a list. Returns the new list. */
-static special *drop_from(special *list) {
+/* Drops from a list what lies in code that was closed. Returns the new list. */
+static special *drop_from(special *list, const mo_code_list *before, const mo_code_list *now) {
     special *kept = NULL, **tail = &kept;
     while (list) {
         special *s = list;
         list = s->next;
-        if (s->kind != SPECIAL_WEAK && !mo_roots_code_is_loaded((uintptr_t)s->fn)) {
+        uintptr_t fn = (uintptr_t)s->fn;
+        if (s->kind != SPECIAL_WEAK && !mo_roots_is_code(now, fn) &&
+            (!before || mo_roots_is_code(before, fn))) {
             put_record_locked(s);
         } else {
             *tail = s;
@@ -287,18 +293,18 @@ static special *drop_from(special *list) {
     return kept;
 }
 
-void mo_cleanups_drop_unloaded(void) {
+void mo_cleanups_drop_unloaded(const mo_code_list *before, const mo_code_list *now) {
     mo_lock_acquire(&lock);
     uint32_t num_pages = mo_the_heap.pages.num_pages;
     for (uint32_t page = 1; page < num_pages; page++) {
         uint32_t info = mo_load_rlx(&mo_map.info[page]); /* spans with specials are in use */
         if (info == 0 || mo_info_first_page(page, info) != page) continue;
         mo_span *span = &mo_map.spans[page];
-        if (span->specials) span->specials = drop_from(span->specials);
+        if (span->specials) span->specials = drop_from(span->specials, before, now);
     }
     mo_lock_acquire(&queue_lock);
     uint32_t len = 0;
-    queue_first = drop_from(queue_first);
+    queue_first = drop_from(queue_first, before, now);
     queue_last = queue_first;
     for (special *s = queue_first; s; s = s->next) {
         queue_last = s;
@@ -350,25 +356,21 @@ mound_weak mo_weak_make(mo_thread *t, const mo_slot *sl, uintptr_t addr) {
     return (mound_weak){h};
 }
 
-static uintptr_t read_handle(const weak_handle *h) {
-    mo_lock_acquire(&lock);
-    uintptr_t addr = h->addr;
-    mo_lock_release(&lock);
-    return addr;
-}
-
 void *mo_weak_get(mound_weak w) {
     const weak_handle *h = w.handle;
     if (!h) return NULL;
-    uintptr_t addr = read_handle(h);
+    mo_lock_acquire(&lock);
+    uintptr_t addr = h->addr;
+    /* It may have been found dead and its span not be swept yet: that sweep waits for our lock, and
+     * will clear the handle. No collection can begin meanwhile: we are inside the runtime. */
     mo_slot sl;
-    if (addr == 0 || !mo_find(addr, &sl)) return NULL;
-        /* If the object was found dead but its span is not swept yet, the sweep clears the handle.
-         * No collection can begin meanwhile: we are inside the runtime. */
 #if !MO_MUTANT_weak_get_unswept
-    mo_span_ensure_swept(sl.span);
+    if (addr != 0 && mo_find(addr, &sl) && mo_slot_is_doomed(&sl)) addr = 0;
+#else
+    (void)sl;
 #endif
-    return (void *)read_handle(h);
+    mo_lock_release(&lock);
+    return (void *)addr;
 }
 
 void mo_specials_init(void) {

@@ -2,6 +2,7 @@
 #ifndef MO_SPECIALS_H
 #define MO_SPECIALS_H
 
+#include "gc/roots.h"
 #include "mound.h"
 #include "sched/thread.h"
 
@@ -20,9 +21,10 @@ void *mo_weak_get(mound_weak w);
 /* Starts the cleanup thread if cleanups wait and it does not run. World running, no lock held. */
 void mo_cleanups_kick(void);
 void mo_cleanups_after_fork(void);
-/* Around dlclose: no cleanup runs; afterwards those whose code is gone are dropped. */
-void mo_cleanups_pause(void);
-void mo_cleanups_drop_unloaded(void);
+/* Around dlclose: no cleanup runs; afterwards those are dropped whose code was loaded before (NULL:
+ * any) and is not now. */
+void mo_cleanups_pause(mo_thread *t);
+void mo_cleanups_drop_unloaded(const mo_code_list *before, const mo_code_list *now);
 
 extern uint64_t mo_cleanups_queued, mo_cleanups_run; /* statistics */
 

@@ -45,17 +45,21 @@ static void start_record_free(void *record) {
 }
 
 static void *before_dlclose(void) {
-    mo_cleanups_pause();
-    return &mo_interpose; /* anything but NULL */
+    mo_code_list *list = mo_roots_list_code(); /* first: it may wait for the loader */
+    mo_cleanups_pause(mo_start_current());
+    return list;
 }
 
 static void after_dlclose(void *token) {
-    if (!token) mo_cleanups_pause(); /* the runtime started within the dlclose */
+    mo_code_list *before = token, *now = mo_roots_list_code();
     mo_thread *t = mo_start_current();
+    if (!before) mo_cleanups_pause(t); /* the runtime started within the dlclose */
     mo_runtime_enter(t);
     mo_roots_forget_objects();
-    mo_cleanups_drop_unloaded();
+    mo_cleanups_drop_unloaded(before, now);
     mo_runtime_leave(t);
+    if (before) mo_roots_free_code(before);
+    mo_roots_free_code(now);
 }
 
 static int no_memory(void) {

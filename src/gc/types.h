@@ -9,10 +9,10 @@ typedef struct mo_type_info {
     mo_central central;     /* spans of single objects of the type */
     size_t bytes;           /* of one element */
     uint64_t bitmap;        /* pointer words, if all lie in the first 64 words */
-    const size_t *ptr_offs; /* the user's list */
+    const size_t *ptr_offs; /* a copy: the user's list may be in an object that is closed later */
     uint32_t num_ptrs;
     bool has_bitmap;
-    const char *name;
+    char name[52]; /* likewise; cut if longer */
 } mo_type_info;
 
 /* The runtime's side of a descriptor, registered on first use; NULL if the table is full or memory

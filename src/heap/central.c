@@ -25,6 +25,8 @@
 MO_GLOBAL mo_central mo_centrals[MO_NUM_CENTRALS];
 MO_GLOBAL mo_heap_hooks mo_hooks;
 
+enum { SWEEP_POLL_NS = 50000 };
+
 void mo_central_init(mo_central *c, mo_kind kind, unsigned size_class,
                      const struct mo_type_info *type, uint32_t type_id) {
     memset(c, 0, sizeof *c);
@@ -203,9 +205,14 @@ static void sweep_and_place(mo_span *s) {
 
 static mo_span *pop_unswept_locked(mo_shard *sh) {
     mo_span *s = list_pop(&sh->unswept);
-    if (s) s->state = MO_SPAN_SWEEPING;
+    if (!s) return NULL;
+    s->state = MO_SPAN_SWEEPING;
+    mo_add_rlx(&sh->num_sweeping, 1); /* who waits takes the lock first */
     return s;
 }
+
+/* One of those popped is done. */
+static void swept(mo_shard *sh) { mo_sub_rel(&sh->num_sweeping, 1); /* [X] pairs with [W] */ }
 
 static bool has_any(const mo_span_list *l) {
     return mo_load_rlx(&l->first) != 0; /* a glance; the lock decides */
@@ -221,10 +228,16 @@ uint32_t mo_central_sweep(mo_central *c, uint32_t max) {
             mo_lock_release(&sh->lock);
             if (!s) break;
             sweep_and_place(s);
+            swept(sh);
             num++;
         }
     }
     return num;
+}
+
+bool mo_slot_is_doomed(const mo_slot *sl) {
+    const uint64_t *mark = &mo_span_mark_bits(sl->span)[sl->idx / 64];
+    return is_unswept(sl->span) && !(mo_load_rlx(mark) >> (sl->idx % 64) & 1); /* see the header */
 }
 
 void mo_span_ensure_swept(mo_span *s) {
@@ -234,11 +247,30 @@ void mo_span_ensure_swept(mo_span *s) {
     if (mine) {
         list_remove(&sh->unswept, s);
         s->state = MO_SPAN_SWEEPING;
+        mo_add_rlx(&sh->num_sweeping, 1); /* as in pop_unswept_locked */
     }
     mo_lock_release(&sh->lock);
-    if (mine) sweep_and_place(s);
-    while (is_unswept(s))
-        mo_futex_wait(&s->sweepgen, s->sweepgen, 50000); /* another thread is at it */
+    if (mine) {
+        sweep_and_place(s);
+        swept(sh);
+    }
+    while (is_unswept(s)) /* another thread is at it */
+        mo_futex_wait(&s->sweepgen, mo_load_rlx(&s->sweepgen), SWEEP_POLL_NS); /* only to sleep */
+}
+
+void mo_central_await_sweeps(mo_central *c) {
+    for (int i = 0; i < MO_SHARDS; i++) {
+        mo_shard *sh = &c->shard[i];
+        mo_lock_acquire(&sh->lock); /* whoever took a span before has counted it */
+        mo_lock_release(&sh->lock);
+        uint32_t num;
+        while ((num = mo_load_acq(&sh->num_sweeping)) != 0) /* [W] pairs with [X] */
+            mo_futex_wait(&sh->num_sweeping, num, SWEEP_POLL_NS);
+    }
+}
+
+void mo_central_after_fork(mo_central *c) {
+    for (int i = 0; i < MO_SHARDS; i++) c->shard[i].num_sweeping = 0;
 }
 
 void mo_central_begin_sweep(mo_central *c) {
@@ -272,7 +304,7 @@ static mo_span *own(mo_span *s, mo_cache *owner) {
 /* A partial span, or an unswept one that may turn out full, as owner. Lock held. */
 static mo_span *pop_locked(mo_shard *sh, mo_cache *owner) {
     mo_span *s = list_pop(&sh->partial);
-    if (!s) s = list_pop(&sh->unswept);
+    if (!s) s = pop_unswept_locked(sh);
     return s ? own(s, owner) : NULL;
 }
 
@@ -302,6 +334,7 @@ mo_span *mo_central_take(mo_central *c, mo_cache *owner, mo_span *old, bool *is_
             if (!s) break;
             if (!is_unswept(s)) return s;
             uint32_t num_live = mo_span_sweep(s, NULL, owner);
+            swept(sh);
             *is_whole = num_live == 0;
             if (num_live < s->nelems) return s;
 #if MO_MUTANT_stolen_to_wrong_shard

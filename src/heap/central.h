@@ -10,6 +10,8 @@
  * contended (two threads then allocate 1.8 times as much as one; with one list 1.2 times).
  *
  * Order [A]/[S]: a sweep stores sweepgen with release; whoever sees it current sees the bits.
+ *       [X]/[W]: a sweep is counted off with release; who waits for that, with acquire, sees all
+ *       that it did and queued.
  */
 #ifndef MO_CENTRAL_H
 #define MO_CENTRAL_H
@@ -23,6 +25,7 @@ typedef struct mo_span_list {
 typedef struct mo_shard {
     mo_lock lock;
     mo_span_list unswept, partial, full;
+    uint32_t num_sweeping; /* spans taken from unswept, not swept yet; [X]/[W] */
 } mo_shard;
 
 typedef struct mo_central {
@@ -70,7 +73,13 @@ void mo_central_each_span(mo_central *c, void (*fn)(mo_span *s, void *arg), void
 void mo_central_begin_sweep(mo_central *c);
 /* Sweeps up to max spans of c; returns how many. */
 uint32_t mo_central_sweep(mo_central *c, uint32_t max);
-/* Makes sure that the bits of s are current. */
+/* Waits for the spans that other threads have taken to sweep. */
+void mo_central_await_sweeps(mo_central *c);
+/* In the child of a fork: nobody else sweeps. */
+void mo_central_after_fork(mo_central *c);
+/* Found dead by the last mark, and not swept yet. The caller keeps sweeps of that span away. */
+bool mo_slot_is_doomed(const mo_slot *sl);
+/* Makes sure that the bits of s are current; an object in it is alive. */
 void mo_span_ensure_swept(mo_span *s);
 /* The bits only: keeps what is allocated and marked, and claimed[] (slots that stay as they
  * are; may be NULL). Counts what dies in owner's statistics, or in the heap's if NULL. Returns

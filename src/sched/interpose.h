@@ -13,7 +13,7 @@ typedef struct mo_interpose_hooks {
     /* Memory that is a root until freed; NULL if exhausted. */
     void *(*start_record_alloc)(size_t size);
     void (*start_record_free)(void *record);
-    void *(*before_dlclose)(void);
+    void *(*before_dlclose)(void); /* the token is for the other */
     void (*after_dlclose)(void *token);
 } mo_interpose_hooks;
 

@@ -249,6 +249,9 @@ void mo_world_stop(mo_thread *self) {
     mo_world *w = &mo_the_world;
     mo_lock_acquire_blocking(self, &w->registry);
     check_handler();
+#if !MO_MUTANT_collector_runs_handlers
+    mo_signals_hold(&w->held);
+#endif
     uint64_t since = mo_clock_ns();
     w->seq += w->seq == UINT32_MAX ? 2 : 1;
     mo_store_rlx(&w->pending, w->num_threads); /* published by the store of stopping; we count
@@ -281,7 +284,13 @@ void mo_world_start(void) {
     mo_world *w = &mo_the_world;
     mo_store_rel(&w->stopping, 0); /* [R] pairs with [P] */
     if (w->num_threads > 1) mo_futex_wake(&w->stopping, INT_MAX);
+    sigset_t held = w->held;
     mo_lock_release(&w->registry);
+#if !MO_MUTANT_collector_runs_handlers
+    mo_signals_release(&held);
+#else
+    (void)held;
+#endif
 }
 
 MO_NOINLINE void mo_thread_clear_stack(void) {
@@ -290,8 +299,15 @@ MO_NOINLINE void mo_thread_clear_stack(void) {
     __asm__ volatile("" : : "r"(dead) : "memory");
 }
 
+#if MO_VARIETY >= 2
+static bool is_safe_to_lock(void) { return !mo_is_registered(mo_self) || mo_self->in_runtime > 0; }
+#endif
+
 int mo_threads_init(int sig) {
     mo_world *w = &mo_the_world;
+#if MO_VARIETY >= 2
+    mo_lock_is_safe = is_safe_to_lock;
+#endif
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_sigaction = on_stop_signal;

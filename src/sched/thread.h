@@ -49,6 +49,7 @@ typedef struct mo_world {
     uint32_t seq;     /* number of the last stop; registry lock */
     uint32_t pending; /* threads not yet counted as stopped, the collector among them */
     int signal;       /* const after start */
+    sigset_t held;    /* what the stopping thread's signal mask was; registry lock */
     bool trace_slow;  /* name threads that do not answer in 10 ms */
     uint64_t gone_objects, gone_bytes; /* allocated by threads that ended; registry lock */
     uint64_t gone_freed_objects, gone_freed_bytes;

@@ -33,8 +33,11 @@ void mo_lock_wake(mo_lock *l) { mo_futex_wake(&l->word, 1); }
 
 #if MO_VARIETY >= 2
 static __thread uint32_t held_ranks;
+MO_GLOBAL bool (*mo_lock_is_safe)(void);
 
 void mo_lock_rank_enter(const mo_lock *l) {
+    if (mo_lock_is_safe && !mo_lock_is_safe())
+        mo_throw("lock taken outside the runtime: a stop would wait for its holder for ever");
     if ((held_ranks >> l->rank) != 0) mo_throw("lock taken against its rank (see sys/lock.h)");
     held_ranks |= 1u << l->rank;
 }

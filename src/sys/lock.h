@@ -41,6 +41,8 @@ bool mo_lock_slow_timed(mo_lock *l, int64_t timeout_ns);
 void mo_lock_wake(mo_lock *l);
 
 #if MO_VARIETY >= 2
+/* Set by the registry: false where the calling thread could be stopped while it holds a lock. */
+extern bool (*mo_lock_is_safe)(void);
 void mo_lock_rank_enter(const mo_lock *l);
 void mo_lock_rank_leave(const mo_lock *l);
 #else

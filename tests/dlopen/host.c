@@ -4,10 +4,13 @@
  *   load DIR        opened and closed in a loop while others allocate and collect
  *   constructor DIR a collection ends while a constructor sleeps
  *   cleanups DIR    cleanups in a closed object are dropped, others run
+ *   callback DIR    allocation under the loader's lock, beside dlclose
+ *   types DIR       objects of a type live on after the object with its descriptor was closed
  *   reuse DIR       a thread-local block's number is given to an object with a larger block
  *   first DIR       mound's first use is in an object's destructor
  */
 #include <dlfcn.h>
+#include <link.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,6 +29,7 @@ typedef struct plugin {
     int (*check)(int seed);
     int (*touch_local)(void);
     void (*cleanup)(void *arg);
+    void *(*wide)(int seed);
 } plugin;
 
 static const char *dir;
@@ -44,8 +48,16 @@ static plugin open_plugin(const char *name) {
     *(void **)&p.check = dlsym(p.handle, "plugin_check");
     *(void **)&p.touch_local = dlsym(p.handle, "plugin_touch_local");
     *(void **)&p.cleanup = dlsym(p.handle, "plugin_cleanup");
+    *(void **)&p.wide = dlsym(p.handle, "plugin_wide");
     return p;
 }
+
+/* The same layout as plugin.c's, which may be gone. */
+struct wide {
+    struct item *near;
+    char fill[1000];
+    struct item *far;
+};
 
 /* Overwrites what calls left on the stack. */
 __attribute__((noinline)) static void clear_stack(void) {
@@ -237,6 +249,63 @@ static void test_cleanups(void) {
     }
 }
 
+/* A callback of the loader's list holds the loader's lock while it allocates, which sweeps, which
+ * needs the lock of the cleanups; dlclose looks through the cleanups. */
+static int callback_on;
+
+static int on_object(struct dl_phdr_info *info, size_t size, void *arg) {
+    (void)info, (void)size, (void)arg;
+    for (int i = 0; i < 200; i++)
+        mound_add_cleanup(mound_new(struct item), own_cleanup, &own_calls);
+    return 0;
+}
+
+static void *callback_main(void *arg) {
+    while (LOAD(&callback_on)) {
+        dl_iterate_phdr(on_object, arg);
+        usleep(200); /* the loader's lock goes to whoever is awake */
+    }
+    return NULL;
+}
+
+static void test_callback(void) {
+    pthread_t thread;
+    STORE(&callback_on, 1);
+    pthread_create(&thread, NULL, callback_main, NULL);
+    for (int i = 0; i < 100; i++) {
+        plugin p = open_plugin("plain");
+        drop_objects(&p, &p, 20);
+        mound_gc();
+        dlclose(p.handle);
+    }
+    STORE(&callback_on, 0);
+    pthread_join(thread, NULL);
+}
+
+/* ---------------------------------------------------------------- types */
+
+__attribute__((noinline)) static struct wide *wide_of_plugin(const plugin *p, int seed) {
+    return p->wide(seed);
+}
+
+static void test_types(void) {
+    struct wide *kept[200];
+    for (int i = 0; i < 200; i++) {
+        plugin p = open_plugin("plain");
+        kept[i] = wide_of_plugin(&p, i);
+        dlclose(p.handle);
+        if (i % 20 == 0) collect(1);
+    }
+    clear_stack();
+    collect(3);
+    int (*ok)(const struct item *, int) = NULL;
+    plugin p = open_plugin("plain");
+    *(void **)&ok = dlsym(p.handle, "plugin_chain_ok");
+    for (int i = 0; i < 200; i++)
+        if (!ok(kept[i]->near, i) || !ok(kept[i]->far, i + 1)) fail("a reference was lost", i);
+    dlclose(p.handle);
+}
+
 /* ---------------------------------------------------------------- reuse */
 
 static plugin small;
@@ -290,8 +359,9 @@ int main(int argc, char **argv) {
         const char *name;
         void (*fn)(void);
     } tests[] = {
-        {"roots", test_roots},       {"load", test_load},   {"constructor", test_constructor},
-        {"cleanups", test_cleanups}, {"reuse", test_reuse}, {"first", test_first}};
+        {"roots", test_roots},       {"load", test_load},         {"constructor", test_constructor},
+        {"cleanups", test_cleanups}, {"callback", test_callback}, {"types", test_types},
+        {"reuse", test_reuse},       {"first", test_first}};
     if (argc < 3) return 9;
     dir = argv[2];
     alarm(60);

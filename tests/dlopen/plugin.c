@@ -60,6 +60,21 @@ int plugin_check(int seed) {
     return 0;
 }
 
+/* Objects whose type stands in this object's memory and is too wide for a bitmap. */
+typedef struct wide {
+    struct item *near;
+    char fill[1000];
+    struct item *far;
+} wide;
+MOUND_TYPE(wide, near, far);
+
+void *plugin_wide(int seed) {
+    wide *w = mound_new_typed(wide);
+    w->near = make_chain(seed);
+    w->far = make_chain(seed + 1);
+    return w;
+}
+
 int plugin_touch_local(void) { return local.fill[PLUGIN_TLS_BYTES / 2] != 0; }
 
 void plugin_cleanup(void *arg) { ++*(int *)arg; }

@@ -16,5 +16,6 @@ void plugin_set(int seed);
 int plugin_check(int seed);
 int plugin_touch_local(void);
 void plugin_cleanup(void *arg);
+void *plugin_wide(int seed);
 
 #endif
