@@ -104,6 +104,9 @@ static void stop_with_roots(mo_thread *t) {
         if (!mo_roots_list_objects())
             mo_fatal("memory exhausted while listing loaded objects; raise the limit");
         mo_world_stop(t);
+#if MO_MUTANT_stop_ignores_loader
+        return;
+#endif
         if (mo_roots_still_current() || i >= LOADER_TRIES) return;
         mo_world_start(); /* the loader is at work in a thread that must run on */
         static uint32_t never;
