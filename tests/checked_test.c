@@ -132,6 +132,101 @@ static void scribble_overwrites_what_is_freed_or_swept(void **state) {
     assert_int_equal(test_exit_status(&d), 0);
 }
 
+static void touch_freed_memory(void *arg) {
+    setenv("MOUND_DEBUG", "poison=1", 1);
+    volatile char *p = mound_alloc((size_t)(uintptr_t)arg),
+                  *q = mound_alloc((size_t)(uintptr_t)arg);
+    p[0] = q[0] = 1;
+    mound_free((char *)p);
+    q[1] = 2; /* still fine */
+    p[1] = 2;
+}
+
+static void touch_swept_memory(void *arg) {
+    (void)arg;
+    setenv("MOUND_DEBUG", "poison=1", 1);
+    unsigned char **dead = malloc(1000 * sizeof *dead);
+    apart(make_dead, dead);
+    wipe_stack();
+    mound_gc();
+    for (int i = 0; i < 1000; i++) ((volatile char *)SHOW(dead[i]))[0] = 1;
+}
+
+static void use_memory_again(void *arg) {
+    (void)arg;
+    setenv("MOUND_DEBUG", "poison=1", 1);
+    for (int round = 0; round < 3; round++) {
+        for (size_t size = 16; size <= 100000; size += size / 3 + 8) {
+            char *p = memset(mound_alloc(size), 1, size), *q = memset(mound_alloc(size), 1, size);
+            mound_free(round == 1 ? p : q);
+        }
+        mound_gc();
+    }
+}
+
+static void poison_makes_use_after_free_an_error(void **state) {
+    (void)state;
+#ifdef __SANITIZE_ADDRESS__
+    static const size_t sizes[] = {16, 64, 1000, 5000};
+    test_death d;
+    for (int i = 0; i < 4; i++) {
+        d = test_die(touch_freed_memory, (void *)sizes[i]);
+        test_expect_text(&d, "use-after-poison", __FILE__, __LINE__);
+    }
+    d = test_die(touch_swept_memory, NULL);
+    test_expect_text(&d, "use-after-poison", __FILE__, __LINE__);
+    d = test_die(use_memory_again, NULL);
+    assert_string_equal(d.text, "");
+    assert_int_equal(test_exit_status(&d), 0);
+#else
+    assert_fatal(touch_freed_memory, (void *)64, "poison=1 needs a program built with");
+    (void)touch_swept_memory;
+    (void)use_memory_again;
+#endif
+}
+
+/* The seed decides where; how often stays as asked. */
+static void count_seeded_stress(void *arg) {
+    setenv("MOUND_DEBUG", arg, 1);
+    mound_mem_stats s = {.struct_bytes = sizeof s};
+    uint64_t where = 0, num = 0;
+    mound_init();
+    for (int i = 0; i < 1000; i++) {
+        mound_keep_alive(mound_alloc(32));
+        mound_read_mem_stats(&s);
+        if (s.num_gc != num) where = where * 31 + (uint64_t)i;
+        num = s.num_gc;
+    }
+    fprintf(stderr, "%s at %llx\n", num >= 50 && num <= 200 ? "enough" : "too few or many",
+            (unsigned long long)where);
+}
+
+static void gcstress_with_a_seed_repeats_itself(void **state) {
+    (void)state;
+    static char first[sizeof(((test_death *)0)->text)];
+    test_death d = test_die(count_seeded_stress, "gcstress=10,seed=1");
+    test_expect_text(&d, "enough", __FILE__, __LINE__);
+    memcpy(first, d.text, sizeof first);
+    d = test_die(count_seeded_stress, "gcstress=10,seed=1");
+    assert_string_equal(d.text, first);
+    d = test_die(count_seeded_stress, "gcstress=10,seed=2");
+    test_expect_text(&d, "enough", __FILE__, __LINE__);
+    assert_string_not_equal(d.text, first);
+}
+
+static void break_with_a_seed(void *arg) {
+    (void)arg;
+    setenv("MOUND_DEBUG", "seed=4711", 1);
+    mound_init();
+    mo_throw("on purpose");
+}
+
+static void internal_errors_name_the_seed(void **state) {
+    (void)state;
+    test_death d = test_die(break_with_a_seed, NULL);
+    test_expect_text(&d, "MOUND_DEBUG seed=4711", __FILE__, __LINE__);
+}
+
 static void count_stress(void *arg) {
     char value[32];
     snprintf(value, sizeof value, "gcstress=%d", (int)(intptr_t)arg);
@@ -203,7 +298,10 @@ int main(void) {
         cmocka_unit_test(a_forgotten_pointer_field_is_reported),
         cmocka_unit_test(checkmark_is_silent_where_nothing_is_wrong),
         cmocka_unit_test(scribble_overwrites_what_is_freed_or_swept),
+        cmocka_unit_test(poison_makes_use_after_free_an_error),
         cmocka_unit_test(gcstress_collects_at_every_nth_allocation),
+        cmocka_unit_test(gcstress_with_a_seed_repeats_itself),
+        cmocka_unit_test(internal_errors_name_the_seed),
         cmocka_unit_test(inittrace_says_what_is_in_force),
         cmocka_unit_test(assertions_are_on_by_variety),
     };

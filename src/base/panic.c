@@ -19,6 +19,7 @@
 enum { LINE_BYTES = 512 };
 
 static void (*fatal_handler)(const char *message);
+static char note[64];
 
 static void write_all(const char *text, size_t len) {
     int saved = errno;
@@ -41,10 +42,14 @@ void mo_print(const char *format, ...) {
     if (n > 0) write_all(line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
 }
 
+void mo_panic_note(const char *what, uint64_t number) {
+    snprintf(note, sizeof note, ", %s=%llu", what, (unsigned long long)number);
+}
+
 void mo_throw_at(const char *file, int line, const char *text) {
     const char *slash = strrchr(file, '/');
-    mo_print("mound: internal error: %s (%s:%d); please report it with this line\n", text,
-             slash ? slash + 1 : file, line);
+    mo_print("mound: internal error: %s (%s:%d%s); please report it with this line\n", text,
+             slash ? slash + 1 : file, line, note);
     abort();
 }
 

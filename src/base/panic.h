@@ -13,6 +13,10 @@
 MO_NORETURN MO_COLD void mo_throw_at(const char *file, int line, const char *text);
 #define mo_throw(text) mo_throw_at(__FILE__, __LINE__, (text))
 
+/* A number that belongs to each message of mo_throw from now on, by which the run may be repeated.
+ */
+void mo_panic_note(const char *what, uint64_t number);
+
 /* A mistake of the caller, or memory exhausted: one line through the handler, then exit 2. */
 MO_NORETURN MO_COLD void mo_fatal(const char *format, ...) MO_PRINTF(1, 2);
 void mo_fatal_set_handler(void (*handler)(const char *message));

@@ -39,6 +39,8 @@ enum {
     GCSTRESS,
     GCCHECKMARK,
     SCRIBBLE,
+    POISON,
+    VECTOR,
     VERIFY,
     SEED,
     INITTRACE,
@@ -47,11 +49,17 @@ enum {
     NUM_KEYS
 };
 static const debug_key keys[NUM_KEYS] = {
-    [GCTRACE] = {"gctrace", 1},         [GCSTRESS] = {"gcstress", INT_MAX},
-    [GCCHECKMARK] = {"gccheckmark", 1}, [SCRIBBLE] = {"scribble", 1},
-    [VERIFY] = {"verify", 1},           [SEED] = {"seed", LLONG_MAX},
-    [INITTRACE] = {"inittrace", 1},     [SYSFAULT] = {"sysfault", LLONG_MAX},
+    [GCTRACE] = {"gctrace", 1},
+    [GCSTRESS] = {"gcstress", INT_MAX},
+    [GCCHECKMARK] = {"gccheckmark", 1},
+    [SCRIBBLE] = {"scribble", 1},
+    [VERIFY] = {"verify", 1},
+    [SEED] = {"seed", LLONG_MAX},
+    [INITTRACE] = {"inittrace", 1},
+    [SYSFAULT] = {"sysfault", LLONG_MAX},
     [HEAPEND] = {"heapend", 1},
+    [POISON] = {"poison", 1},
+    [VECTOR] = {"vector", MO_CPU_AVX512},
 };
 
 static void apply(mo_environment *env, int key, long long value) {
@@ -61,6 +69,8 @@ static void apply(mo_environment *env, int key, long long value) {
     case GCSTRESS: d->stress = (uint32_t)value; break;
     case GCCHECKMARK: d->checkmark = value != 0; break;
     case SCRIBBLE: d->scribble = value != 0; break;
+    case POISON: d->poison = value != 0; break;
+    case VECTOR: env->vector_level = (mo_cpu_level)value; break;
     case VERIFY: d->verify = value != 0; break;
     case SEED: d->seed = (uint64_t)value; break;
     case INITTRACE: d->inittrace = value != 0; break;
@@ -83,7 +93,8 @@ static bool read_debug(mo_environment *env, const char *text, char *error, size_
             snprintf(error, error_len,
                      "MOUND_DEBUG: cannot read \"%.*s\"; use key=number with gctrace, gcstress, "
                      "gccheckmark, scribble, "
-                     "verify, seed, inittrace, sysfault or heapend, separated by commas",
+                     "poison, verify, seed, inittrace, sysfault, heapend or vector, separated by "
+                     "commas",
                      (int)mo_min(len, 60), text);
             return false;
         }
@@ -98,6 +109,7 @@ bool mo_environment_read(mo_environment *env, char *error, size_t error_len) {
     env->gc_percent = 100;
     env->signal = SIGURG;
     env->max_workers = mo_cpu_count();
+    env->vector_level = MO_CPU_AVX512;
     const char *text = getenv("MOUND_GOGC");
     long long n;
     if (text && *text) {

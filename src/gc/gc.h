@@ -16,9 +16,10 @@ typedef struct mo_debug {
     bool gctrace;
     bool checkmark; /* gccheckmark: mark twice, compare */
     bool scribble;
+    bool poison; /* freed memory is an error to a sanitizer */
     bool verify;
     uint32_t stress; /* gcstress=N: collect at every N-th allocation */
-    uint64_t seed;
+    uint64_t seed;   /* of gcstress's choice; 0: every N-th exactly */
     bool inittrace;
     uint64_t sysfault; /* the N-th memory call fails */
 } mo_debug;

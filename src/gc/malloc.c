@@ -13,6 +13,7 @@
 
 #include <string.h>
 
+#include "base/rand.h"
 #include "gc/start.h"
 #include "sched/registry.h"
 #include "sys/os_mem.h"
@@ -38,8 +39,14 @@ MO_INLINE void *take_claimed(mo_cache_slot *slot, unsigned sc) {
 
 static void stress(mo_thread *t) {
     mo_gc *gc = &mo_the_gc;
-    if (mo_add_rlx(&gc->stress_count, 1) % gc->debug.stress == 0)
-        mo_gc_collect(t, MO_GC_HEAP); /* a count */
+    uint64_t count = mo_add_rlx(&gc->stress_count, 1); /* a count */
+    if (gc->debug.seed) { /* one in N, by a choice that the seed repeats */
+        mo_rand r;
+        mo_rand_seed(&r, gc->debug.seed + count);
+        mo_rand_next(&r);
+        count = mo_rand_next(&r) >> 11;
+    }
+    if (count % gc->debug.stress == 0) mo_gc_collect(t, MO_GC_HEAP); /* a count */
 }
 
 /* With gcstress every allocation passes through here: a refill claims one slot only. */

@@ -468,24 +468,29 @@ MO_INLINE void drain(mo_marker *m, bool parallel, mo_cpu_level level) {
     }
 }
 
-static MO_NOINLINE void drain_alone_base(mo_marker *m) { drain(m, false, MO_CPU_BASE); }
-static MO_NOINLINE void drain_shared_base(mo_marker *m) { drain(m, true, MO_CPU_BASE); }
-static MO_NOINLINE void drain_alone_avx512(mo_marker *m) { drain(m, false, MO_CPU_AVX512); }
-static MO_NOINLINE void drain_shared_avx512(mo_marker *m) { drain(m, true, MO_CPU_AVX512); }
+/* One copy of the loop for each way to test eight words. */
+#define DRAIN_FOR(level)                                                                           \
+    static MO_NOINLINE void drain_alone_##level(mo_marker *m) { drain(m, false, level); }          \
+    static MO_NOINLINE void drain_shared_##level(mo_marker *m) { drain(m, true, level); }
+DRAIN_FOR(MO_CPU_BASE)
+DRAIN_FOR(MO_CPU_AVX2)
+DRAIN_FOR(MO_CPU_AVX512)
 
 static void drain_alone(mo_marker *m) {
     mo_store_rlx(&g.idle, 0); /* alone: nobody else reads it */
-    if (g.level == MO_CPU_AVX512)
-        drain_alone_avx512(m);
-    else
-        drain_alone_base(m);
+    switch (g.level) {
+    case MO_CPU_BASE: drain_alone_MO_CPU_BASE(m); break;
+    case MO_CPU_AVX2: drain_alone_MO_CPU_AVX2(m); break;
+    case MO_CPU_AVX512: drain_alone_MO_CPU_AVX512(m); break;
+    }
 }
 
 static void drain_shared(mo_marker *m) {
-    if (g.level == MO_CPU_AVX512)
-        drain_shared_avx512(m);
-    else
-        drain_shared_base(m);
+    switch (g.level) {
+    case MO_CPU_BASE: drain_shared_MO_CPU_BASE(m); break;
+    case MO_CPU_AVX2: drain_shared_MO_CPU_AVX2(m); break;
+    case MO_CPU_AVX512: drain_shared_MO_CPU_AVX512(m); break;
+    }
 }
 
 static void work(mo_marker *m) {
@@ -716,6 +721,9 @@ void mo_mark_root_at(size_t i, uintptr_t *lo, uintptr_t *hi) {
 }
 
 void mo_mark_set_heap_ends(bool on) { g.heap_ends = on; }
+void mo_mark_limit_vectors(mo_cpu_level most) {
+    if (g.level > most) g.level = most;
+}
 
 int mo_mark_init(void) {
     g.level = mo_cpu_detect();

@@ -3,6 +3,7 @@
 #define MO_MARK_H
 
 #include "base/compiler.h"
+#include "sys/cpu.h"
 
 typedef struct mo_mark_result {
     uint64_t bytes;   /* of objects marked and of uncollectable ones */
@@ -35,5 +36,7 @@ void mo_mark_root_at(size_t i, uintptr_t *lo, uintptr_t *hi);
 /* Heap words one past an object's end keep it too (MOUND_DEBUG=heapend=1); see
  * docs/design/gc.md for why that is not the default. */
 void mo_mark_set_heap_ends(bool on);
+/* At most these vector instructions (MOUND_DEBUG=vector=N), whatever the processor has. */
+void mo_mark_limit_vectors(mo_cpu_level most);
 
 #endif

@@ -28,6 +28,11 @@ static MO_GLOBAL bool is_started;
 static MO_GLOBAL bool has_fork_handlers;
 static MO_GLOBAL char error[256];
 
+extern void __asan_poison_memory_region(const volatile void *lo, size_t bytes)
+    __attribute__((weak));
+extern void __asan_unpoison_memory_region(const volatile void *lo, size_t bytes)
+    __attribute__((weak));
+
 const char *mo_start_error(void) { return error; }
 
 bool mo_start_for_thread(void) { return mo_start() == 0; }
@@ -83,6 +88,12 @@ static int no_memory(void) {
 static int start_locked(void) {
     mo_environment env;
     if (!mo_environment_read(&env, error, sizeof error)) return -EINVAL;
+    if (env.debug.poison && !__asan_poison_memory_region) {
+        snprintf(error, sizeof error,
+                 "MOUND_DEBUG: poison=1 needs a program built with "
+                 "-fsanitize=address; use scribble=1 elsewhere");
+        return -EINVAL;
+    }
     mo_gc *gc = &mo_the_gc;
     gc->debug = env.debug;
     gc->percent = env.gc_percent;
@@ -94,6 +105,9 @@ static int start_locked(void) {
     mo_types_init();
     mo_specials_init();
     mo_hooks.scribble = env.debug.scribble;
+    mo_hooks.poison = env.debug.poison ? __asan_poison_memory_region : NULL;
+    mo_hooks.unpoison = env.debug.poison ? __asan_unpoison_memory_region : NULL;
+    if (gc->debug.seed) mo_panic_note("MOUND_DEBUG seed", gc->debug.seed);
     mo_hooks.one_by_one = env.debug.stress != 0;
     if (env.debug.sysfault) mo_os_fault_at(env.debug.sysfault);
     if (mo_heap_init() != 0) return no_memory();
@@ -117,6 +131,7 @@ static int start_locked(void) {
     has_fork_handlers = true;
     mo_roots_init();
     mo_mark_set_heap_ends(env.heap_ends);
+    mo_mark_limit_vectors(env.vector_level);
     mo_pacer_set(gc->start_ns);
     mo_interpose.start_record_alloc = start_record_alloc;
     mo_interpose.start_record_free = start_record_free;

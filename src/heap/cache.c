@@ -54,6 +54,7 @@ static void claim_whole(mo_cache *c, mo_cache_slot *slot) {
     slot->mask = 0;
     slot->word = mo_span_words(s);
     slot->zero_each = s->needs_zero;
+    mo_unbury(start, bytes);
     if (s->needs_zero && slot->bytes <= CLEAR_SPAN_MAX) {
         memset((void *)start, 0, bytes);
         slot->zero_each = false;
@@ -69,6 +70,12 @@ static void claim_whole(mo_cache *c, mo_cache_slot *slot) {
 static uint32_t first_word(const mo_cache_slot *slot) {
     if (slot->is_bump) return mo_span_words(slot->span);
     return mo_hooks.one_by_one && slot->word != UINT32_MAX ? slot->word : slot->word + 1;
+}
+
+static void unbury_slots(const mo_cache_slot *slot, uint64_t bits) {
+    if (MO_LIKELY(!mo_hooks.unpoison)) return;
+    for (; bits; bits &= bits - 1)
+        mo_unbury(slot->word_base + mo_ctz64(bits) * (uintptr_t)slot->bytes, slot->bytes);
 }
 
 /* Claims the free slots of the next word that has any. */
@@ -96,6 +103,7 @@ static bool claim_word(mo_cache *c, mo_cache_slot *slot) {
             slot->word = w;
             slot->word_base = mo_span_start(s) + (uintptr_t)w * 64 * slot->bytes;
             slot->zero_each = true;
+            unbury_slots(slot, free_bits);
             mo_signal_fence();
             mo_store_rlx(&slot->mask,
                          free_bits); /* owner's word; the collector reads it when stopped */
@@ -279,13 +287,15 @@ static mo_free_result free_owned(mo_cache *c, mo_cache_slot *slot, const mo_slot
     uint64_t bit = (uint64_t)1 << (sl->idx % 64);
     if (!(mo_load_rlx(alloc) & bit) || is_claimed(slot, sl))
         return MO_FREE_NOT_ALLOCATED; /* own span */
-    if (mo_hooks.scribble) memset((void *)sl->base, 0xdb, s->elem_bytes);
+    mo_bury(sl->base, s->elem_bytes);
     if (slot->is_bump && sl->base + slot->bytes == slot->bump) {
+        mo_unbury(sl->base, slot->bytes);
         if (!slot->zero_each) memset((void *)sl->base, 0, slot->bytes);
         mo_signal_fence();
         mo_store_rlx(&slot->bump, sl->base); /* handed back to the claimed ones */
         count_reclaimed(c, slot);
     } else if (!slot->is_bump && sl->idx / 64 == slot->word) {
+        mo_unbury(sl->base, slot->bytes);
         mo_store_rlx(&slot->mask, slot->mask | bit); /* likewise */
         count_reclaimed(c, slot);
     } else {

@@ -127,11 +127,9 @@ static void place_locked(mo_shard *sh, mo_span *s, uint32_t num_used) {
 
 /* ---------------------------------------------------------------- sweep */
 
-static void scribble_dead(const mo_span *s, uint32_t w, uint64_t dead) {
-    enum { SCRIBBLE = 0xdb };
+static void bury_dead(const mo_span *s, uint32_t w, uint64_t dead) {
     for (; dead; dead &= dead - 1)
-        memset((void *)(mo_span_start(s) + (w * 64 + mo_ctz64(dead)) * s->elem_bytes), SCRIBBLE,
-               s->elem_bytes);
+        mo_bury(mo_span_start(s) + (w * 64 + mo_ctz64(dead)) * s->elem_bytes, s->elem_bytes);
 }
 
 /* Without hardware support popcount is a call; most words are empty or full. */
@@ -160,6 +158,7 @@ uint32_t mo_span_sweep(mo_span *s, const uint64_t *claimed, mo_cache *owner) {
     }
     uint64_t *alloc = mo_span_alloc_bits(s), *mark = mo_span_mark_bits(s);
     uint32_t num_live = 0, num_dead = 0;
+    bool buries = mo_hooks.scribble || mo_hooks.poison;
     for (uint32_t w = 0, n = mo_span_words(s); w < n; w++) {
         uint64_t keep = claimed ? claimed[w] : 0;
         uint64_t was = alloc[w], live = (was & mark[w]) | keep;
@@ -170,7 +169,7 @@ uint32_t mo_span_sweep(mo_span *s, const uint64_t *claimed, mo_cache *owner) {
 #elif MO_MUTANT_sweep_frees_live
         if (w == 0) live &= live - 1;
 #endif
-        if (MO_UNLIKELY(mo_hooks.scribble)) scribble_dead(s, w, was & ~live);
+        if (MO_UNLIKELY(buries)) bury_dead(s, w, was & ~live);
         num_live += count_bits(live);
         num_dead += count_bits(was & ~live);
         alloc[w] = live;
@@ -380,6 +379,7 @@ mo_span *mo_central_take_large(mo_kind kind, size_t size, size_t align,
     mo_central *c = mo_central_of(kind == MO_KIND_TYPED ? MO_KIND_SCAN : kind, 0);
     mo_span *s = mo_heap_take_span((uint32_t)pages, (uint32_t)align_pages);
     if (!s) return NULL;
+    mo_unbury(mo_span_start(s), pages << MO_PAGE_SHIFT);
     mo_span_init(s, c, kind, 0, pages << MO_PAGE_SHIFT, 1, type, 0);
     mo_span_alloc_bits(s)[0] = 1;
     mo_span_mark_bits(s)[0] = ~(uint64_t)1;
@@ -419,6 +419,7 @@ bool mo_central_free_shared(const mo_slot *sl) {
         mo_lock_release(&sh->lock);
         return false;
     }
+    mo_bury(sl->base, s->elem_bytes);
     /* The owner of a cached span claims words meanwhile: exchanges on both sides, and M before A:
      * once A is clear the owner may claim the slot, and then clears M. */
 #if MO_MUTANT_free_shared_clears_first

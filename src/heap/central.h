@@ -16,6 +16,8 @@
 #ifndef MO_CENTRAL_H
 #define MO_CENTRAL_H
 
+#include <string.h>
+
 #include "heap/heap.h"
 
 typedef struct mo_span_list {
@@ -45,12 +47,26 @@ typedef struct mo_heap_hooks {
     void (*span_dying)(mo_span *s);
     /* Between the two: the object at base is freed by hand. */
     void (*object_freed)(mo_span *s, uintptr_t base);
-    bool scribble;   /* overwrite what is freed */
+    bool scribble; /* overwrite what is freed */
+    /* Of a sanitizer: access to freed memory is an error until it is allocated again. NULL: none.
+     */
+    void (*poison)(const volatile void *lo, size_t bytes);
+    void (*unpoison)(const volatile void *lo, size_t bytes);
     bool one_by_one; /* caches claim one slot at a time, so that each allocation takes the slow path
                       */
 } mo_heap_hooks;
 
 extern mo_heap_hooks mo_hooks;
+
+/* What the switches want done with memory that was freed, and with memory that is used again. */
+MO_INLINE void mo_bury(uintptr_t lo, size_t bytes) {
+    enum { SCRIBBLE = 0xdb };
+    if (MO_UNLIKELY(mo_hooks.scribble)) memset((void *)lo, SCRIBBLE, bytes);
+    if (MO_UNLIKELY(mo_hooks.poison != NULL)) mo_hooks.poison((void *)lo, bytes);
+}
+MO_INLINE void mo_unbury(uintptr_t lo, size_t bytes) {
+    if (MO_UNLIKELY(mo_hooks.unpoison != NULL)) mo_hooks.unpoison((void *)lo, bytes);
+}
 
 void mo_central_init(mo_central *c, mo_kind kind, unsigned size_class,
                      const struct mo_type_info *type, uint32_t type_id);

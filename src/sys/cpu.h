@@ -81,11 +81,18 @@ MO_INLINE void mo_cpu_context_vector(const ucontext_t *uc, uintptr_t *lo, uintpt
 #else
 #define MO_CPU_AVX512_CLOBBERS
 #endif
-typedef enum mo_cpu_level { MO_CPU_BASE, MO_CPU_AVX512 } mo_cpu_level;
+/* Code compiled for the base level holds nothing in the upper halves, and pays for dirty ones. */
+#ifdef __AVX__
+#define MO_CPU_VZEROUPPER
+#else
+#define MO_CPU_VZEROUPPER "\n\tvzeroupper"
+#endif
+typedef enum mo_cpu_level { MO_CPU_BASE, MO_CPU_AVX2, MO_CPU_AVX512 } mo_cpu_level;
 
 MO_INLINE mo_cpu_level mo_cpu_detect(void) {
     __builtin_cpu_init();
-    return __builtin_cpu_supports("avx512f") ? MO_CPU_AVX512 : MO_CPU_BASE;
+    if (__builtin_cpu_supports("avx512f")) return MO_CPU_AVX512;
+    return __builtin_cpu_supports("avx2") ? MO_CPU_AVX2 : MO_CPU_BASE;
 }
 
 MO_INLINE uint32_t mo_cpu_in_range8(const uintptr_t *p, uintptr_t base, uintptr_t used,
@@ -101,6 +108,27 @@ MO_INLINE uint32_t mo_cpu_in_range8(const uintptr_t *p, uintptr_t base, uintptr_
                 : "=r"(mask)
                 : "m"(*(const uintptr_t(*)[8])p), "r"(base), "r"(used)MO_CPU_AVX512_CLOBBERS);
         return mask;
+    }
+    if (level == MO_CPU_AVX2) {
+        /* Compares as signed: with the top bit of both sides turned over that is the same. */
+        const uint64_t top = (uint64_t)1 << 63;
+        uint32_t high;
+        __asm__("vmovq %3, %%xmm12\n\t"
+                "vmovq %4, %%xmm13\n\t"
+                "vpbroadcastq %%xmm12, %%ymm12\n\t"
+                "vpbroadcastq %%xmm13, %%ymm13\n\t"
+                "vmovdqu %2, %%ymm14\n\t"
+                "vmovdqu 32+%2, %%ymm15\n\t"
+                "vpsubq %%ymm12, %%ymm14, %%ymm14\n\t"
+                "vpsubq %%ymm12, %%ymm15, %%ymm15\n\t"
+                "vpcmpgtq %%ymm14, %%ymm13, %%ymm14\n\t"
+                "vpcmpgtq %%ymm15, %%ymm13, %%ymm15\n\t"
+                "vmovmskpd %%ymm14, %0\n\t"
+                "vmovmskpd %%ymm15, %1" MO_CPU_VZEROUPPER
+                : "=r"(mask), "=r"(high)
+                : "o"(*(const uintptr_t(*)[8])p), "r"(base ^ top), "r"(used ^ top)
+                : "xmm12", "xmm13", "xmm14", "xmm15");
+        return mask | high << 4;
     }
     mask = 0;
     for (int i = 0; i < 8; i++) mask |= (uint32_t)(p[i] - base < used) << i;
