@@ -62,7 +62,9 @@ enum {
 };
 
 typedef struct uffd_api {
-    uint64_t api, features, ioctls;
+    uint64_t api;      /* the interface's version */
+    uint64_t features; /* asked for; the kernel refuses what it does not know */
+    uint64_t ioctls;   /* written by the kernel, not looked at */
 } uffd_api;
 
 typedef struct uffd_range {
@@ -71,7 +73,8 @@ typedef struct uffd_range {
 
 typedef struct uffd_register {
     uffd_range range;
-    uint64_t mode, ioctls;
+    uint64_t mode;   /* what is tracked */
+    uint64_t ioctls; /* written by the kernel, not looked at */
 } uffd_register;
 
 #define UFFD_API_VERSION 0xAA
@@ -81,16 +84,18 @@ typedef struct uffd_register {
 #define UFFD_IOCTL_UNREGISTER _IOR(0xAA, 0x01, uffd_range)
 
 typedef struct mo_dirty_region {
-    uint64_t start, end, categories;
+    uint64_t start, end; /* whole pages */
+    uint64_t categories; /* of all of them: written */
 } mo_dirty_region;
 
 typedef struct scan_arg {
     uint64_t bytes; /* of this structure */
-    uint64_t flags;
+    uint64_t flags; /* SCAN_* */
     uint64_t start, end;
-    uint64_t walk_end; /* written by the kernel: how far it came */
-    uint64_t vec, vec_len;
-    uint64_t max_pages;
+    uint64_t walk_end;     /* written by the kernel: how far it came */
+    uint64_t vec, vec_len; /* address and number of mo_dirty_region; 0, 0: no report */
+    uint64_t max_pages;    /* 0: any number */
+    /* Which pages match, and what is told of them: PAGE_IS_*. */
     uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
 } scan_arg;
 
@@ -103,7 +108,7 @@ _Static_assert(sizeof(uffd_api) == 24 && sizeof(uffd_register) == 32, "likewise"
 /* ---------------------------------------------------------------- state */
 
 typedef struct span_of_pages {
-    uintptr_t lo, hi;
+    uintptr_t lo, hi; /* [lo, hi), whole OS pages */
 } span_of_pages;
 
 typedef struct tracker {
