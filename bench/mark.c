@@ -64,7 +64,7 @@ BENCH_NOINLINE static void measure_in_clean_frame(const char *name, size_t num_o
 }
 
 /* The list that starts at head, read from end to end as often as measure() collects. */
-static void measure_chase(const char *name, size_t bytes) {
+BENCH_NOINLINE static void measure_chase(const char *name, size_t bytes) {
     double ms[NUM_REPS + 1];
     size_t num_objects = 0;
     for (int i = 0; i < NUM_REPS + 1; i++) {
@@ -180,9 +180,11 @@ int main(int argc, char **argv) {
     build_random_list(num_list);
     measure("64B linked list, random order", num_list, num_list * 64);
     measure_chase("64B linked list, random order", num_list * 64);
+    bench_keep(head);
     head = NULL;
     tree = build_tree(21);
     measure("16B binary tree depth 21", 1 << 22, (size_t)16 << 22);
+    bench_keep(tree);
     tree = NULL;
     build_blocks(1 << 17);
     measure("1KiB all-pointer objs (->64Ki targets)", 1 << 17, 1 << 27);

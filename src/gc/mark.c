@@ -49,7 +49,6 @@ enum {
     OBLET_BYTES = MO_VARIETY >= 2 ? 1024 : 128 << 10,
     ROOT_CHUNK_BYTES = 256 << 10,
     SHARE_MIN = 4,    /* candidates worth sharing: the oldest of a tree are its largest parts */
-    DENSE_WORDS = 4,  /* of 8: from here on marked targets are filtered out at once */
     SHARE_EVERY = 64, /* objects between looks at who is idle */
     MAX_WORKERS = 64,
     SCAN_AHEAD_WORDS = 64,
@@ -236,12 +235,18 @@ MO_INLINE void lane_push_unmarked(lane *l, uintptr_t w) {
     l->num += !(word >> (idx % 64) & 1);
 }
 
+/* Of the masks of eight bits, those with four or more: from there on it pays to filter out marked
+ * targets at once. (Without hardware support popcount is a call.) */
+static const uint64_t dense_masks[4] = {0xfee8e880e8808000u, 0xfffefee8fee8e880u,
+                                        0xfffefee8fee8e880u, 0xfffffffefffefee8u};
+MO_INLINE bool is_dense(uint32_t mask) { return dense_masks[mask / 64] >> (mask % 64) & 1; }
+
 /* The eight words at p. */
 MO_INLINE void lane_scan8(lane *l, const uintptr_t *p, mo_cpu_level level) {
     uint32_t mask = mo_cpu_in_range8(p, l->base, l->used, level);
     if (mask == 0) return;
     lane_room(l, 8);
-    if (MO_UNLIKELY(mo_popcount64(mask) >= DENSE_WORDS)) {
+    if (MO_UNLIKELY(is_dense(mask))) {
         for (; mask; mask &= mask - 1) lane_push_unmarked(l, p[mo_ctz64(mask)]);
     } else {
         for (; mask; mask &= mask - 1) lane_push(l, p[mo_ctz64(mask)]);
