@@ -14,6 +14,47 @@ static void spin(holder *h) {
     while (LOAD(&h->phase) != 2) continue;
 }
 
+/* ---------------------------------------------------------------- no room */
+
+/* Goes down until less is left of the stack than the frame of a signal needs. */
+static NOINLINE void spin_near_the_end(holder *h, uintptr_t stack_lo) {
+    char fill[256];
+    __asm__ volatile("" : : "r"(fill) : "memory");
+    if ((uintptr_t)fill - stack_lo > 1500) {
+        spin_near_the_end(h, stack_lo);
+        __asm__ volatile("" : : "r"(fill) : "memory");
+        return;
+    }
+    STORE(&h->phase, 1);
+    while (LOAD(&h->phase) != 2) continue;
+}
+
+static void wait_near_the_end(holder *h) {
+    pthread_attr_t attr;
+    void *lo;
+    size_t size;
+    pthread_getattr_np(pthread_self(), &attr);
+    pthread_attr_getstack(&attr, &lo, &size);
+    pthread_attr_destroy(&attr);
+    spin_near_the_end(h, (uintptr_t)lo);
+}
+
+static void a_thread_at_the_end_of_its_stack_can_be_stopped(void **state) {
+    (void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || MO_VARIETY >= 2
+    print_message("skipped: frames of sanitizers and checked builds need more room\n");
+    skip();
+#endif
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, 32 << 10);
+    for (int i = 0; i < 10; i++) {
+        holder h = {.wait = wait_near_the_end};
+        check_held_with(&h, &attr);
+    }
+    pthread_attr_destroy(&attr);
+}
+
 /* ---------------------------------------------------------------- sigaltstack */
 
 /* Both stacks hold a list: the interrupted code's and the handler's. */
@@ -261,6 +302,7 @@ static void a_cancellation_does_not_end_a_collection(void **state) {
 int main(int argc, char **argv) {
     watchdog();
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_thread_at_the_end_of_its_stack_can_be_stopped),
         cmocka_unit_test(the_main_thread_has_left),
         cmocka_unit_test(a_cancellation_does_not_end_a_collection),
         cmocka_unit_test(a_thread_on_its_alternate_signal_stack),

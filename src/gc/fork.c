@@ -21,6 +21,7 @@
 #include "gc/roots.h"
 #include "gc/specials.h"
 #include "gc/types.h"
+#include "sched/census.h"
 #include "sched/interpose.h"
 #include "sched/registry.h"
 
@@ -123,6 +124,7 @@ static void after_in_child(void) {
     mo_gc_each_central(true, forget_sweepers, NULL);
     each_span(adopt_orphan);
     mo_mark_after_fork();
+    mo_census_after_fork();
     mo_background_after_fork();
     mo_cleanups_after_fork();
     unlock_outer();

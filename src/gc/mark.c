@@ -371,8 +371,11 @@ MO_INLINE bool prefetch(uintptr_t candidate, uintptr_t base, fifo_entry *out) {
     out->info = mo_map.info[page];
     if (MO_UNLIKELY(out->info == 0)) return false;
     out->first = mo_info_first_page(page, out->info);
-    __builtin_prefetch(&mo_map.mark[(size_t)out->first * MO_BITS_PAGE_WORDS], 1);
-    __builtin_prefetch((const void *)candidate, 0);
+    const uint64_t *mark = &mo_map.mark[(size_t)out->first * MO_BITS_PAGE_WORDS];
+    __builtin_prefetch(mark, 1);
+    /* Nobody will look into noscan memory; a choice of address, not a branch. */
+    uintptr_t look = mo_info_kind(out->info) == MO_KIND_NOSCAN ? (uintptr_t)mark : candidate;
+    __builtin_prefetch((const void *)look, 0);
     return true;
 }
 

@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "sched/registry.h"
+#include "sched/signal_stack.h"
 #include "sys/os_mem.h"
 
 MO_GLOBAL mo_thread mo_nobody;
@@ -57,8 +58,10 @@ static void find_stack(mo_thread *t) {
 static mo_thread *take_record_locked(void) {
     mo_thread *t = free_records;
     if (t) {
+        void *signal_stack = t->signal_stack;
         free_records = t->next;
         memset(t, 0, sizeof *t);
+        t->signal_stack = signal_stack;
     } else {
         t = mo_os_map(sizeof *t, "mound thread");
     }
@@ -107,6 +110,7 @@ mo_thread *mo_thread_register(void) {
 #if !MO_MUTANT_register_unlocked
     mo_lock_release(&w->registry);
 #endif
+    mo_signal_stack_install(t);
     pthread_setspecific(end_key, (void *)1);
     sigset_t set;
     sigemptyset(&set);
@@ -137,6 +141,7 @@ static void forget_locked(mo_thread *t) {
 void mo_thread_unregister(mo_thread *t) {
     mo_world *w = &mo_the_world;
     mo_runtime_enter(t);
+    mo_signal_stack_remove(t);
     mo_lock_acquire_blocking(t, &w->registry);
     mo_cache_flush(&t->cache);
     mo_self = &mo_nobody; /* from here our signal handler ignores the signal */

@@ -31,7 +31,7 @@ typedef struct mo_thread {
     const ucontext_t *context;     /* stopped by signal: interrupted registers; else NULL */
     struct mo_thread *next, *prev; /* registry lock */
     bool is_attached;              /* by mound_thread_attach */
-    uint64_t stopped_ns;           /* total time stopped; statistics */
+    void *signal_stack;            /* stays with the record; NULL: none yet */
 } mo_thread;
 
 extern __thread mo_thread *mo_self __attribute__((tls_model("initial-exec")));
