@@ -15,6 +15,9 @@
 #define mo_store_rel(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 #define mo_store_seq(p, v) __atomic_store_n((p), (v), __ATOMIC_SEQ_CST)
 #define mo_add_rlx(p, v) __atomic_add_fetch((p), (v), __ATOMIC_RELAXED)
+/* A counter that one thread at a time writes, and others look at: no exchange. */
+#define mo_add_owned_rlx(p, v)                                                                     \
+    __atomic_store_n((p), __atomic_load_n((p), __ATOMIC_RELAXED) + (v), __ATOMIC_RELAXED)
 #define mo_add_acqrel(p, v) __atomic_add_fetch((p), (v), __ATOMIC_ACQ_REL)
 #define mo_add_seq(p, v) __atomic_add_fetch((p), (v), __ATOMIC_SEQ_CST)
 #define mo_sub_rlx(p, v) __atomic_sub_fetch((p), (v), __ATOMIC_RELAXED)

@@ -86,8 +86,8 @@ static MO_NOINLINE void *malloc_large(mo_thread *t, size_t size, size_t align, m
     if (s) {
         p = (void *)mo_span_start(s);
         needs_zero = s->needs_zero;
-        t->cache.claimed_objects++;
-        t->cache.claimed_bytes += s->elem_bytes;
+        mo_add_owned_rlx(&t->cache.claimed_objects, 1);           /* statistics */
+        mo_add_owned_rlx(&t->cache.claimed_bytes, s->elem_bytes); /* statistics */
     }
     mo_runtime_leave(t);
     if (needs_zero) memset(p, 0, mo_align_up(size, MO_PAGE_BYTES));

@@ -604,7 +604,7 @@ static void scan_manual_span(mo_span *s, void *arg) { scan_manual_slots(arg, s, 
 static void scan_manual(mo_marker *m) {
     for (unsigned sc = 0; sc < MO_NUM_SIZE_CLASSES; sc++) {
         mo_central *c = mo_central_of(MO_KIND_MANUAL, sc);
-        if (c->is_used) mo_central_each_span(c, scan_manual_span, m);
+        if (mo_central_is_used(c)) mo_central_each_span(c, scan_manual_span, m);
     }
     for (mo_thread *t = mo_the_world.threads; t; t = t->next) {
         for (unsigned sc = 1; sc < MO_NUM_SIZE_CLASSES; sc++) {

@@ -49,6 +49,12 @@ typedef struct mo_heap_hooks {
 
 extern mo_heap_hooks mo_hooks;
 
+/* Who does not see it yet sweeps nothing of a span that came into being at this moment; a stop
+ * orders it. */
+MO_INLINE bool mo_central_is_used(const mo_central *c) {
+    return mo_load_rlx(&c->is_used); /* as above */
+}
+
 void mo_central_init(mo_central *c, mo_kind kind, unsigned size_class,
                      const struct mo_type_info *type, uint32_t type_id);
 /* The central of an untyped kind. */
