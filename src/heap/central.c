@@ -102,7 +102,7 @@ static bool is_unswept(const mo_span *s) {
 }
 
 static mo_shard *shard_of(const mo_span *s) {
-    return &s->central->shard[mo_load_rlx(&s->shard)]; /* lock_span looks again */
+    return &s->central->shard[mo_load_acq(&s->shard)]; /* [O] pairs with [O] in own */
 }
 
 /* Locks the shard that s belongs to. */
@@ -270,10 +270,12 @@ static mo_span *fresh_span(mo_central *c) {
     return s;
 }
 
+/* Lock held, or nobody knows the span. The shard comes last: whoever sees it may take that shard's
+ * lock, which is not the one held here, and must find the span owned and in no list. */
 static mo_span *own(mo_span *s, mo_cache *owner) {
     mo_span_set_owner(s, owner);
-    mo_store_rlx(&s->shard, owner->shard); /* lock held, or nobody knows the span */
     mo_span_set_state(s, MO_SPAN_CACHED);
+    mo_store_rel(&s->shard, owner->shard); /* [O] pairs with [O] in shard_of */
     return s;
 }
 
