@@ -257,8 +257,11 @@ void mo_cleanups_kick(void) {
         mo_futex_wake(&queue_len, 1);
         return;
     }
-    if (!mo_runtime_thread_start("mound-cleanup", 0, cleanup_main, NULL))
+    if (!mo_runtime_thread_start("mound-cleanup", 0, cleanup_main, NULL)) {
+        mo_lock_acquire(&queue_lock);
         has_thread = false; /* tried again after the next collection */
+        mo_lock_release(&queue_lock);
+    }
 }
 
 void mo_cleanups_after_fork(void) {
