@@ -112,10 +112,9 @@ static mo_cache_slot *typed_slot(mo_thread *t, uint32_t id) {
         c->typed = slots;
     }
     if (MO_UNLIKELY(id >= c->num_typed)) {
-        /* The collector reads the array of a stopped thread: new slots are zero before they count.
-         */
-        mo_signal_fence();
-        c->num_typed = id + 1;
+        /* The collector reads the array of a stopped thread, statistics that of a running one: the
+         * array is there and new slots are zero before they count. */
+        mo_store_rel(&c->num_typed, id + 1); /* [Y] pairs with [Y] in cache.c */
     }
     return &c->typed[id];
 }

@@ -211,7 +211,8 @@ void mo_cache_unused(const mo_cache *c, uint64_t *objects, uint64_t *bytes) {
     for (unsigned k = 0; k < 3; k++)
         for (unsigned sc = 1; sc < MO_NUM_SIZE_CLASSES; sc++)
             unused_of(&c->slot[k][sc], objects, bytes);
-    for (uint32_t i = 0; i < c->num_typed; i++) unused_of(&c->typed[i], objects, bytes);
+    uint32_t num_typed = mo_load_acq(&c->num_typed); /* [Y] pairs with [Y] in malloc.c */
+    for (uint32_t i = 0; i < num_typed; i++) unused_of(&c->typed[i], objects, bytes);
 }
 
 static void begin_mark_slot(mo_cache_slot *slot) {
