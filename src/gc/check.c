@@ -18,6 +18,7 @@
 
 void mo_check_heap(void) {
     mo_heap *h = &mo_the_heap;
+    mo_lock_acquire(&h->lock); /* the background thread is not stopped: it may give pages back */
     mo_page_alloc_verify(&h->pages);
     for (uint32_t page = 1; page < h->pages.num_pages;) {
         uint32_t info = mo_map.info[page];
@@ -32,6 +33,7 @@ void mo_check_heap(void) {
         if (swept && s->state != MO_SPAN_CACHED) mo_span_verify(s);
         page += s->num_pages;
     }
+    mo_lock_release(&h->lock);
 }
 
 /* ---------------------------------------------------------------- second mark */
