@@ -126,7 +126,7 @@ static MO_NOINLINE void share_half(mo_marker *m) {
 MO_INLINE void scan_words(mo_marker *m, uintptr_t lo, uintptr_t hi) {
     uintptr_t base = mo_map.base, used = mo_map.used_bytes;
     for (const uintptr_t *p = (const uintptr_t *)lo; p < (const uintptr_t *)hi; p++) {
-        uintptr_t w = *p;
+        uintptr_t w = mo_cpu_peek(p);
         if (w - base < used) push(m, w & ~(uintptr_t)7);
     }
 }
@@ -136,7 +136,7 @@ MO_INLINE void scan_words(mo_marker *m, uintptr_t lo, uintptr_t hi) {
 MO_INLINE void scan_ambiguous(mo_marker *m, uintptr_t lo, uintptr_t hi) {
     uintptr_t base = mo_map.base, used = mo_map.used_bytes;
     for (const uintptr_t *p = (const uintptr_t *)lo; p < (const uintptr_t *)hi; p++) {
-        uintptr_t w = *p;
+        uintptr_t w = mo_cpu_peek(p);
         if (w - base < used) push(m, w & ~(uintptr_t)7);
 #if !MO_MUTANT_mark_forgets_ends
         if ((w & 15) == 0 && w - 1 - base < used) {
@@ -242,9 +242,9 @@ MO_INLINE void lane_scan8(lane *l, const uintptr_t *p, mo_cpu_level level) {
     if (mask == 0) return;
     lane_room(l, 8);
     if (MO_UNLIKELY(mo_popcount64(mask) >= DENSE_WORDS)) {
-        for (; mask; mask &= mask - 1) lane_push_unmarked(l, p[mo_ctz64(mask)]);
+        for (; mask; mask &= mask - 1) lane_push_unmarked(l, mo_cpu_peek(&p[mo_ctz64(mask)]));
     } else {
-        for (; mask; mask &= mask - 1) lane_push(l, p[mo_ctz64(mask)]);
+        for (; mask; mask &= mask - 1) lane_push(l, mo_cpu_peek(&p[mo_ctz64(mask)]));
     }
 }
 
@@ -258,7 +258,7 @@ MO_INLINE void lane_scan(lane *l, uintptr_t lo, size_t bytes, mo_cpu_level level
     if (p == end) return;
     lane_room(l, 8);
     for (; p < end; p++) {
-        uintptr_t w = *p;
+        uintptr_t w = mo_cpu_peek(p);
         if (w - l->base < l->used) lane_push(l, w);
     }
 }
