@@ -36,6 +36,18 @@
 #define mo_cas_acqrel(p, old, v)                                                                   \
     __atomic_compare_exchange_n((p), (old), (v), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
 
+/* Says once more to TSan what an atomic access orders, where it may not look: while a thread is in
+ * one of libc's waits it ignores atomics, also those of a signal handler. */
+#if MO_TSAN
+void __tsan_acquire(void *addr);
+void __tsan_release(void *addr);
+#define mo_tsan_acquire(p) __tsan_acquire(p)
+#define mo_tsan_release(p) __tsan_release(p)
+#else
+#define mo_tsan_acquire(p) ((void)0)
+#define mo_tsan_release(p) ((void)0)
+#endif
+
 /* Orders this thread against its own signal handler; no instruction. */
 #define mo_signal_fence() __atomic_signal_fence(__ATOMIC_SEQ_CST)
 

@@ -33,6 +33,7 @@
 #include <unistd.h>
 
 #include "sched/thread.h"
+#include "sched/tsan.h"
 
 /* Set before any code runs, other libraries' constructors included: a thread they make may be
  * handed objects before it ever calls mound, so it must be registered from its start. */
@@ -345,7 +346,11 @@ PUBLIC int sigaction(int sig, const struct sigaction *action, struct sigaction *
         sigdelset(&copy.sa_mask, stop_signal());
         action = &copy;
     }
-    return real(sig, action, old);
+    int result = real(sig, action, old);
+#if MO_TSAN
+    if (action && result == 0) mo_tsan_unmask(sig, stop_signal());
+#endif
+    return result;
 }
 
 /* These two have no second name in a static libc. */

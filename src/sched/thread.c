@@ -31,12 +31,16 @@ static MO_GLOBAL pthread_key_t end_key;
 static MO_GLOBAL bool has_end_key;
 static MO_GLOBAL uint32_t next_shard; /* registry lock */
 
+/* TSan's runtime ends its side of a thread in the last round, before us; from then on no code that
+ * is built for it may run. */
+enum { LAST_ROUND = PTHREAD_DESTRUCTOR_ITERATIONS - MO_TSAN };
+
 /* value: which round of destructors this is, counted from 1. */
-static void on_thread_end(void *value) {
+MO_NO_TSAN static void on_thread_end(void *value) {
     uintptr_t round = (uintptr_t)value;
     mo_thread *t = mo_self;
     if (!mo_is_registered(t)) return;
-    if (round < PTHREAD_DESTRUCTOR_ITERATIONS)
+    if (round < LAST_ROUND)
         pthread_setspecific(end_key, (void *)(round + 1));
     else
         mo_thread_unregister(t);

@@ -54,6 +54,10 @@ MO_INLINE uintptr_t mo_cpu_context_sp(const ucontext_t *uc) {
     return (uintptr_t)uc->uc_mcontext.gregs[REG_RSP];
 }
 
+MO_INLINE uintptr_t mo_cpu_context_pc(const ucontext_t *uc) {
+    return (uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
+}
+
 MO_INLINE void mo_cpu_context_general(const ucontext_t *uc, uintptr_t *lo, uintptr_t *hi) {
     *lo = (uintptr_t)uc->uc_mcontext.gregs;
     *hi = *lo + sizeof uc->uc_mcontext.gregs;
