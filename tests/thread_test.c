@@ -96,6 +96,7 @@ static NOINLINE int start_c11(thrd_t *thread) {
 
 static void thrd_create_passes_argument_and_result(void **state) {
     (void)state;
+    skip_under_tsan("it does not know threads made by thrd_create");
     for (int i = 0; i < 20; i++) {
         thrd_t thread;
         int result = 0;
@@ -119,6 +120,7 @@ static void on_timer(union sigval value) {
 
 static void timer_callbacks_in_threads_of_libc_may_allocate(void **state) {
     (void)state;
+    skip_under_tsan("it does not know threads that libc makes for itself");
     enum { CALLS = 30 };
     struct sigevent event = {.sigev_notify = SIGEV_THREAD};
     event.sigev_notify_function = on_timer;
@@ -173,7 +175,7 @@ static void wait_spinning(holder *h) {
 
 static void a_stack_of_the_users_is_scanned(void **state) {
     (void)state;
-    enum { STACK_BYTES = 256 << 10 };
+    enum { STACK_BYTES = TEST_TSAN ? 2 << 20 : 256 << 10 }; /* its thread-local state is large */
     void *from_mmap = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     void *from_malloc = NULL;
@@ -461,6 +463,7 @@ static void *destructor_main(void *arg) {
 
 static void destructors_may_allocate_in_every_round(void **state) {
     (void)state;
+    skip_under_tsan("it ends its side of a thread before the last round of destructors");
     enum { THREADS = 400, AT_ONCE = 8 };
     assert_int_equal(pthread_key_create(&young_key, destroy_young), 0);
     pthread_t storm = storm_begin(), thread[AT_ONCE];
