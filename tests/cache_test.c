@@ -63,7 +63,9 @@ static void check_heap(void) {
         page += s->num_pages;
     }
     assert_int_equal(listed, free_standing);
+    mo_lock_acquire(&mo_the_heap.lock); /* the background thread may give pages back */
     mo_page_alloc_verify(&mo_the_heap.pages);
+    mo_lock_release(&mo_the_heap.lock);
 }
 
 static int begin(void **state) {

@@ -22,6 +22,7 @@
 #include <cmocka.h>
 
 #include "mound.h"
+#include "tsan.h"
 
 #define NOINLINE __attribute__((noinline, unused))
 #define LOAD(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)

@@ -172,7 +172,7 @@ static void leave_main(void *arg) {
 /* /proc/self then shows an empty list. */
 static void mappings_are_found_after_the_main_thread_left(void **state) {
     (void)state;
-    if (TEST_TSAN) skip(); /* its own thread state goes with the main thread */
+    skip_under_tsan("its own state of the main thread goes with that");
     test_death d = test_die(leave_main, NULL);
     assert_int_equal(test_exit_status(&d), 0);
 }

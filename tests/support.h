@@ -27,6 +27,7 @@
 #include <cmocka.h>
 
 #include "base/rand.h"
+#include "tsan.h"
 
 #define TEST_UNUSED __attribute__((unused))
 
@@ -39,16 +40,6 @@
 #endif
 #ifndef TEST_SANITIZED
 #define TEST_SANITIZED 0
-#endif
-#if defined(__SANITIZE_THREAD__)
-#define TEST_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define TEST_TSAN 1
-#endif
-#endif
-#ifndef TEST_TSAN
-#define TEST_TSAN 0
 #endif
 
 /* A number of steps, less where each takes long: under sanitizers and under the collector's

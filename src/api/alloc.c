@@ -17,7 +17,7 @@ MO_NORETURN MO_COLD static void exhausted(size_t size) {
              size,
              (size_t)(mo_load_rlx(&h->inuse_pages) << MO_PAGE_SHIFT) >> 20, /* a message's values */
              (size_t)(mo_load_rlx(&h->pages.num_free) << MO_PAGE_SHIFT) >> 20,
-             mo_map.used_bytes >> 20, /* likewise */
+             mo_load_rlx(&mo_map.used_bytes) >> 20, /* likewise */
              h->reserved_bytes >> 30);
 }
 
@@ -100,7 +100,7 @@ void mound_free(void *obj) {
         mo_fatal(
             "mound_free(%p): points %zu bytes into the object at %p; pass the object's first byte",
             obj, (size_t)((uintptr_t)obj - sl.base), (void *)sl.base);
-    bool has_specials = sl.span->specials != NULL;
+    bool has_specials = mo_load_rlx(&sl.span->specials) != NULL; /* obj's own were added before */
     mo_runtime_enter(t);
     mo_free_result r =
         mo_cache_free(&t->cache, &sl, mo_load_rlx(&mo_the_world.num_threads) == 1); /* only we could

@@ -80,7 +80,7 @@ int mound_set_gc_percent(int percent) {
     mo_runtime_enter(t);
     mo_lock_acquire_blocking(t, &gc->lock);
     int old = gc->percent;
-    gc->percent = percent < 0 ? -1 : percent;
+    mo_store_rlx(&gc->percent, percent < 0 ? -1 : percent); /* the lock orders it; others glance */
     mo_pacer_set(gc->last_end_ns);
     mo_lock_release(&gc->lock);
     mo_runtime_leave(t);

@@ -15,6 +15,9 @@
 #define mo_store_rel(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 #define mo_store_seq(p, v) __atomic_store_n((p), (v), __ATOMIC_SEQ_CST)
 #define mo_add_rlx(p, v) __atomic_add_fetch((p), (v), __ATOMIC_RELAXED)
+/* A counter that one thread at a time writes, and others look at: no exchange. */
+#define mo_add_owned_rlx(p, v)                                                                     \
+    __atomic_store_n((p), __atomic_load_n((p), __ATOMIC_RELAXED) + (v), __ATOMIC_RELAXED)
 #define mo_add_acqrel(p, v) __atomic_add_fetch((p), (v), __ATOMIC_ACQ_REL)
 #define mo_add_seq(p, v) __atomic_add_fetch((p), (v), __ATOMIC_SEQ_CST)
 #define mo_sub_rlx(p, v) __atomic_sub_fetch((p), (v), __ATOMIC_RELAXED)
@@ -33,6 +36,18 @@
     __atomic_compare_exchange_n((p), (old), (v), false, __ATOMIC_RELEASE, __ATOMIC_RELAXED)
 #define mo_cas_acqrel(p, old, v)                                                                   \
     __atomic_compare_exchange_n((p), (old), (v), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
+
+/* Says once more to TSan what an atomic access orders, where it may not look: while a thread is in
+ * one of libc's waits it ignores atomics, also those of a signal handler. */
+#if MO_TSAN
+void __tsan_acquire(void *addr);
+void __tsan_release(void *addr);
+#define mo_tsan_acquire(p) __tsan_acquire(p)
+#define mo_tsan_release(p) __tsan_release(p)
+#else
+#define mo_tsan_acquire(p) ((void)0)
+#define mo_tsan_release(p) ((void)0)
+#endif
 
 /* Orders this thread against its own signal handler; no instruction. */
 #define mo_signal_fence() __atomic_signal_fence(__ATOMIC_SEQ_CST)

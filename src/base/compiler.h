@@ -24,6 +24,24 @@
 #define MO_VARIETY 1
 #endif
 
+/* Built for ThreadSanitizer. */
+#if defined(__SANITIZE_THREAD__)
+#define MO_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define MO_TSAN 1
+#endif
+#endif
+#ifndef MO_TSAN
+#define MO_TSAN 0
+#endif
+
+#if MO_TSAN
+#define MO_NO_TSAN __attribute__((no_sanitize("thread")))
+#else
+#define MO_NO_TSAN
+#endif
+
 #define MO_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 #endif

@@ -16,6 +16,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/atomic.h"
+
 enum { LINE_BYTES = 512 };
 
 static void (*fatal_handler)(const char *message);
@@ -53,7 +55,9 @@ void mo_throw_at(const char *file, int line, const char *text) {
     abort();
 }
 
-void mo_fatal_set_handler(void (*handler)(const char *message)) { fatal_handler = handler; }
+void mo_fatal_set_handler(void (*handler)(const char *message)) {
+    mo_store_rlx(&fatal_handler, handler); /* code: nothing else to be seen with it */
+}
 
 void mo_fatal(const char *format, ...) {
     char line[LINE_BYTES - 1]; /* mo_print adds the newline */
@@ -62,7 +66,8 @@ void mo_fatal(const char *format, ...) {
     int n = snprintf(line, sizeof line, "mound: ");
     n += vsnprintf(line + n, sizeof line - (size_t)n, format, args);
     va_end(args);
-    if (fatal_handler) fatal_handler(line);
+    void (*handler)(const char *message) = mo_load_rlx(&fatal_handler); /* likewise */
+    if (handler) handler(line);
     mo_print("%s\n", line);
     _exit(2);
 }

@@ -49,7 +49,8 @@ static size_t retain_bytes(bool idle) {
     mo_gc *gc = &mo_the_gc;
     uint64_t inuse = mo_load_rlx(&mo_the_heap.inuse_pages) << MO_PAGE_SHIFT; /* an estimate */
     if (idle) return inuse / 20;
-    uint64_t want = gc->goal_bytes + gc->goal_bytes / 10;
+    uint64_t goal = mo_load_rlx(&gc->goal_bytes); /* an estimate */
+    uint64_t want = goal + goal / 10;
     return want > inuse ? want - inuse : inuse / 20;
 }
 
@@ -93,8 +94,9 @@ static void *background_main(void *arg) {
             idle_since = clock;
         }
         release_some(clock - idle_since > IDLE_RELEASE_NS);
-        if (clock - idle_since > IDLE_NS && alloc != mo_the_gc.alloc_at_last &&
-            mo_the_gc.percent >= 0) {
+        /* Glances: mo_gc_collect takes the lock. */
+        if (clock - idle_since > IDLE_NS && alloc != mo_load_rlx(&mo_the_gc.alloc_at_last) &&
+            mo_load_rlx(&mo_the_gc.percent) >= 0) {
             collect_idle();
             continue;
         }

@@ -18,6 +18,7 @@
 
 void mo_check_heap(void) {
     mo_heap *h = &mo_the_heap;
+    mo_lock_acquire(&h->lock); /* the background thread is not stopped: it may give pages back */
     mo_page_alloc_verify(&h->pages);
     for (uint32_t page = 1; page < h->pages.num_pages;) {
         uint32_t info = mo_map.info[page];
@@ -32,6 +33,7 @@ void mo_check_heap(void) {
         if (swept && s->state != MO_SPAN_CACHED) mo_span_verify(s);
         page += s->num_pages;
     }
+    mo_lock_release(&h->lock);
 }
 
 /* ---------------------------------------------------------------- second mark */
@@ -83,7 +85,7 @@ static void visit(checker *c, uintptr_t addr, uintptr_t parent, uintptr_t off, c
 static void check_words(checker *c, uintptr_t lo, uintptr_t hi, bool ambiguous, const char *what) {
     for (uintptr_t p = lo; p + 8 <= hi; p += 8) {
         if (p >= c->own_lo && p < c->own_hi) continue;
-        uintptr_t w = *(const uintptr_t *)p;
+        uintptr_t w = mo_cpu_peek((const uintptr_t *)p);
         visit(c, w, lo, p - lo, what);
         mo_slot at;
         if (ambiguous && mo_in_heap(w - 1) && (w & 15) == 0 && !(mo_find(w, &at) && at.base != w))

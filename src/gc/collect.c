@@ -34,7 +34,7 @@ enum {
 
 void mo_gc_each_central(bool all, void (*fn)(mo_central *c, void *arg), void *arg) {
     for (size_t i = 0; i < MO_NUM_CENTRALS; i++)
-        if (all || mo_centrals[i].is_used) fn(&mo_centrals[i], arg);
+        if (all || mo_central_is_used(&mo_centrals[i])) fn(&mo_centrals[i], arg);
     for (uint32_t id = 1, n = mo_type_count(); id <= n; id++) fn(&mo_type_at(id)->central, arg);
 }
 
@@ -158,8 +158,9 @@ static void count_cycle(const cycle *c) {
     gc->pause_max_ns = mo_max(gc->pause_max_ns, pause);
     gc->gc_cpu_ns += c->mark.cpu_ns;
     gc->cycle_ns = c->end_ns - c->begin_ns;
-    uint64_t objects, freed_objects, freed_bytes;
-    mo_gc_alloc_totals(&objects, &gc->alloc_at_last, &freed_objects, &freed_bytes);
+    uint64_t objects, bytes, freed_objects, freed_bytes;
+    mo_gc_alloc_totals(&objects, &bytes, &freed_objects, &freed_bytes);
+    mo_store_rlx(&gc->alloc_at_last, bytes); /* the background thread glances at it */
     mo_pacer_set(c->end_ns);
     gc->last_end_ns = c->end_ns;
 }
@@ -238,7 +239,8 @@ void mo_gc_poll(mo_thread *t) {
     mo_background_start_once();
     int64_t live =
         mo_load_rlx(&mo_the_heap.live_bytes); /* an estimate; mo_gc_collect looks again */
-    if (MO_UNLIKELY(live >= (int64_t)mo_the_gc.trigger_bytes) && mo_the_gc.percent >= 0)
+    int64_t trigger = (int64_t)mo_load_rlx(&mo_the_gc.trigger_bytes);         /* likewise */
+    if (MO_UNLIKELY(live >= trigger) && mo_load_rlx(&mo_the_gc.percent) >= 0) /* likewise */
         mo_gc_collect(t, MO_GC_HEAP);
 }
 
@@ -252,10 +254,10 @@ void mo_gc_alloc_totals(uint64_t *objects, uint64_t *bytes, uint64_t *freed_obje
         w->gone_freed_objects + mo_load_rlx(&mo_the_heap.swept_objects);        /* statistics */
     *freed_bytes = w->gone_freed_bytes + mo_load_rlx(&mo_the_heap.swept_bytes); /* statistics */
     for (const mo_thread *t = w->threads; t; t = t->next) {
-        *objects += t->cache.claimed_objects;
-        *bytes += t->cache.claimed_bytes;
-        *freed_objects += t->cache.freed_objects;
-        *freed_bytes += t->cache.freed_bytes;
+        *objects += mo_load_rlx(&t->cache.claimed_objects);     /* statistics: a moment's value */
+        *bytes += mo_load_rlx(&t->cache.claimed_bytes);         /* likewise */
+        *freed_objects += mo_load_rlx(&t->cache.freed_objects); /* likewise */
+        *freed_bytes += mo_load_rlx(&t->cache.freed_bytes);     /* likewise */
         mo_cache_unused(&t->cache, &unused_objects, &unused_bytes);
     }
     *objects -= mo_min(*objects, unused_objects);

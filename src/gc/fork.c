@@ -42,8 +42,8 @@ static void forget_sweepers(mo_central *c, void *arg) {
 
 static void each_span(void (*fn)(mo_span *s)) {
     for (uint32_t page = 1; page < mo_the_heap.pages.num_pages;) {
-        uint32_t info = mo_load_rlx(&mo_map.info[page]); /* heap lock held, or alone */
-        if (info == 0) {
+        /* A fresh span is known by its page table entries: its record is there by then. */
+        if (mo_load_acq(&mo_map.info[page]) == 0) { /* [Z] pairs with [Z] in heap.c */
             page++;
             continue;
         }
@@ -54,11 +54,13 @@ static void each_span(void (*fn)(mo_span *s)) {
 }
 
 static void await_sweep(mo_span *s) {
-    if (s->state != MO_SPAN_SWEEPING && s->state != MO_SPAN_CACHED) return;
+    mo_span_state state = (mo_span_state)mo_load_rlx(&s->state); /* sweeping ones are waited for */
+    if (state != MO_SPAN_SWEEPING && state != MO_SPAN_CACHED) return;
     if (s->kind == MO_KIND_MANUAL) return;
-    while (mo_load_acq(&s->sweepgen) !=
-           mo_the_heap.sweepgen) /* [A] pairs with [S] in central.c [A] */
-        mo_futex_wait(&s->sweepgen, s->sweepgen, 50000);
+    uint32_t gen;
+    /* [A] pairs with [S] in central.c */
+    while ((gen = mo_load_acq(&s->sweepgen)) != mo_the_heap.sweepgen)
+        mo_futex_wait(&s->sweepgen, gen, 50000);
 }
 
 static void before(void) {

@@ -93,8 +93,8 @@ static MO_NOINLINE void *malloc_large(mo_thread *t, size_t size, size_t align, m
     if (s) {
         p = (void *)mo_span_start(s);
         needs_zero = s->needs_zero;
-        t->cache.claimed_objects++;
-        t->cache.claimed_bytes += s->elem_bytes;
+        mo_add_owned_rlx(&t->cache.claimed_objects, 1);           /* statistics */
+        mo_add_owned_rlx(&t->cache.claimed_bytes, s->elem_bytes); /* statistics */
     }
     mo_runtime_leave(t);
     if (needs_zero) memset(p, 0, mo_align_up(size, MO_PAGE_BYTES));
@@ -119,10 +119,9 @@ static mo_cache_slot *typed_slot(mo_thread *t, uint32_t id) {
         c->typed = slots;
     }
     if (MO_UNLIKELY(id >= c->num_typed)) {
-        /* The collector reads the array of a stopped thread: new slots are zero before they count.
-         */
-        mo_signal_fence();
-        c->num_typed = id + 1;
+        /* The collector reads the array of a stopped thread, statistics that of a running one: the
+         * array is there and new slots are zero before they count. */
+        mo_store_rel(&c->num_typed, id + 1); /* [Y] pairs with [Y] in cache.c */
     }
     return &c->typed[id];
 }

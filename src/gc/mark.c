@@ -125,7 +125,7 @@ static MO_NOINLINE void share_half(mo_marker *m) {
 MO_INLINE void scan_words(mo_marker *m, uintptr_t lo, uintptr_t hi) {
     uintptr_t base = mo_map.base, used = mo_map.used_bytes;
     for (const uintptr_t *p = (const uintptr_t *)lo; p < (const uintptr_t *)hi; p++) {
-        uintptr_t w = *p;
+        uintptr_t w = mo_cpu_peek(p);
         if (w - base < used) push(m, w & ~(uintptr_t)7);
     }
 }
@@ -135,7 +135,7 @@ MO_INLINE void scan_words(mo_marker *m, uintptr_t lo, uintptr_t hi) {
 MO_INLINE void scan_ambiguous(mo_marker *m, uintptr_t lo, uintptr_t hi) {
     uintptr_t base = mo_map.base, used = mo_map.used_bytes;
     for (const uintptr_t *p = (const uintptr_t *)lo; p < (const uintptr_t *)hi; p++) {
-        uintptr_t w = *p;
+        uintptr_t w = mo_cpu_peek(p);
         if (w - base < used) push(m, w & ~(uintptr_t)7);
 #if !MO_MUTANT_mark_forgets_ends
         if ((w & 15) == 0 && w - 1 - base < used) {
@@ -247,9 +247,9 @@ MO_INLINE void lane_scan8(lane *l, const uintptr_t *p, mo_cpu_level level) {
     if (mask == 0) return;
     lane_room(l, 8);
     if (MO_UNLIKELY(is_dense(mask))) {
-        for (; mask; mask &= mask - 1) lane_push_unmarked(l, p[mo_ctz64(mask)]);
+        for (; mask; mask &= mask - 1) lane_push_unmarked(l, mo_cpu_peek(&p[mo_ctz64(mask)]));
     } else {
-        for (; mask; mask &= mask - 1) lane_push(l, p[mo_ctz64(mask)]);
+        for (; mask; mask &= mask - 1) lane_push(l, mo_cpu_peek(&p[mo_ctz64(mask)]));
     }
 }
 
@@ -263,7 +263,7 @@ MO_INLINE void lane_scan(lane *l, uintptr_t lo, size_t bytes, mo_cpu_level level
     if (p == end) return;
     lane_room(l, 8);
     for (; p < end; p++) {
-        uintptr_t w = *p;
+        uintptr_t w = mo_cpu_peek(p);
         if (w - l->base < l->used) lane_push(l, w);
     }
 }
@@ -614,7 +614,7 @@ static void scan_manual_span(mo_span *s, void *arg) { scan_manual_slots(arg, s, 
 static void scan_manual(mo_marker *m) {
     for (unsigned sc = 0; sc < MO_NUM_SIZE_CLASSES; sc++) {
         mo_central *c = mo_central_of(MO_KIND_MANUAL, sc);
-        if (c->is_used) mo_central_each_span(c, scan_manual_span, m);
+        if (mo_central_is_used(c)) mo_central_each_span(c, scan_manual_span, m);
     }
     for (mo_thread *t = mo_the_world.threads; t; t = t->next) {
         for (unsigned sc = 1; sc < MO_NUM_SIZE_CLASSES; sc++) {

@@ -39,10 +39,12 @@ void mo_pacer_set(uint64_t now_ns) {
     uint64_t growth = gc->marked_bytes / 100 * percent + gc->marked_bytes % 100 * percent / 100;
     /* A small GOGC asks for a small heap: the runway shrinks with it, as Go's minimum does. */
     uint64_t least = percent < 100 ? runway * percent / 100 : runway;
-    gc->goal_bytes = gc->marked_bytes + mo_max(growth, least);
+    uint64_t goal = gc->marked_bytes + mo_max(growth, least);
     /* Slots that caches had claimed count as live already, used or not. */
-    gc->trigger_bytes = gc->percent < 0 ? (uint64_t)INT64_MAX : gc->goal_bytes + gc->unused_bytes;
+    uint64_t trigger = gc->percent < 0 ? (uint64_t)INT64_MAX : goal + gc->unused_bytes;
 #if MO_MUTANT_pacer_forgets_unused
-    if (gc->percent >= 0) gc->trigger_bytes = gc->goal_bytes;
+    if (gc->percent >= 0) trigger = goal;
 #endif
+    mo_store_rlx(&gc->goal_bytes, goal);       /* read without the lock, each for itself */
+    mo_store_rlx(&gc->trigger_bytes, trigger); /* likewise */
 }

@@ -92,16 +92,20 @@ static void put_record_locked(special *s) {
     free_specials = s;
 }
 
+/* A link of a span's list: the lock orders it, but whether the list is empty is also asked without
+ * (central.c, cache.c). */
+static void set_link(special **link, special *s) { mo_store_rlx(link, s); /* see above */ }
+
 static void link_locked(special *s, mo_span *span) {
     s->span = span;
     s->next = span->specials;
-    span->specials = s;
+    set_link((special **)(void *)&span->specials, s);
 }
 
 static void unlink_locked(special *s) {
     special **p = (special **)(void *)&s->span->specials;
     while (*p != s) p = &(*p)->next;
-    *p = s->next;
+    set_link(p, s->next);
 }
 
 /* ---------------------------------------------------------------- deaths */
@@ -116,8 +120,8 @@ static void queue_push(special *s) {
     else
         queue_first = s;
     queue_last = s;
-    mo_store_rlx(&queue_len, queue_len + 1); /* slept on; the lock orders the queue */
-    mo_cleanups_queued++;
+    mo_store_rlx(&queue_len, queue_len + 1);  /* slept on; the lock orders the queue */
+    mo_add_owned_rlx(&mo_cleanups_queued, 1); /* statistics; the lock makes it one writer */
     mo_lock_release(&queue_lock);
 }
 
@@ -132,7 +136,7 @@ static void handle_deaths(mo_span *span,
             p = &s->next;
             continue;
         }
-        *p = s->next;
+        set_link(p, s->next);
         if (s->kind == SPECIAL_WEAK) {
 #if !MO_MUTANT_weak_survives
             s->handle->addr = 0;
@@ -213,14 +217,15 @@ static special *queue_take(void) {
 static void *cleanup_main(void *arg) {
     (void)arg;
     mo_thread *t = mo_thread_current();
-    cleanup_thread = t;
+    mo_store_rlx(&cleanup_thread, t); /* only this thread is ever equal to it */
     for (;;) {
         mo_runtime_enter(t);
         special *s = queue_take();
         if (!s) {
             uint32_t len = mo_load_rlx(&queue_len); /* only to sleep on */
             mo_thread_block_begin(t);
-            mo_futex_wait(&queue_len, len, is_paused || len ? 1000000 : -1);
+            bool polls = len || mo_load_rlx(&is_paused); /* a glance: that is why it polls */
+            mo_futex_wait(&queue_len, len, polls ? 1000000 : -1);
             mo_thread_block_end(t);
             mo_runtime_leave(t);
             continue;
@@ -254,8 +259,11 @@ void mo_cleanups_kick(void) {
         mo_futex_wake(&queue_len, 1);
         return;
     }
-    if (!mo_runtime_thread_start("mound-cleanup", 0, cleanup_main, NULL))
+    if (!mo_runtime_thread_start("mound-cleanup", 0, cleanup_main, NULL)) {
+        mo_lock_acquire(&queue_lock);
         has_thread = false; /* tried again after the next collection */
+        mo_lock_release(&queue_lock);
+    }
 }
 
 void mo_cleanups_after_fork(void) {
@@ -270,7 +278,8 @@ void mo_cleanups_pause(mo_thread *t) {
     mo_store_rlx(&is_paused, is_paused + 1); /* the lock orders it */
     mo_lock_release(&queue_lock);
     mo_runtime_leave(t);
-    if (t == cleanup_thread) return; /* a cleanup that closes an object */
+    /* A cleanup that closes an object; see cleanup_main. */
+    if (t == mo_load_rlx(&cleanup_thread)) return;
     while (mo_load_rlx(&is_running)) mo_futex_wait(&is_running, 1, 1000000); /* polls */
 }
 
@@ -295,12 +304,13 @@ static special *drop_from(special *list, const mo_code_list *before, const mo_co
 
 void mo_cleanups_drop_unloaded(const mo_code_list *before, const mo_code_list *now) {
     mo_lock_acquire(&lock);
-    uint32_t num_pages = mo_the_heap.pages.num_pages;
+    uint32_t num_pages = mo_load_rlx(&mo_the_heap.pages.num_pages); /* those with specials */
     for (uint32_t page = 1; page < num_pages; page++) {
         uint32_t info = mo_load_rlx(&mo_map.info[page]); /* spans with specials are in use */
         if (info == 0 || mo_info_first_page(page, info) != page) continue;
         mo_span *span = &mo_map.spans[page];
-        if (span->specials) span->specials = drop_from(span->specials, before, now);
+        if (mo_load_rlx(&span->specials)) /* the lock orders it; see set_link */
+            set_link((special **)(void *)&span->specials, drop_from(span->specials, before, now));
     }
     mo_lock_acquire(&queue_lock);
     uint32_t len = 0;

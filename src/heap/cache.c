@@ -39,19 +39,28 @@ void mo_cache_claimed(const mo_cache_slot *slot, uint64_t bits[MO_BITS_PAGE_WORD
     }
 }
 
+static void count_claimed(mo_cache *c, uint64_t objects, uint64_t bytes) {
+    mo_add_owned_rlx(&c->claimed_objects, objects); /* statistics */
+    mo_add_owned_rlx(&c->claimed_bytes, bytes);     /* statistics */
+}
+
+static void set_mode(mo_cache_slot *slot, bool is_bump) {
+    mo_store_rlx(&slot->is_bump, is_bump); /* the owner's; others only estimate (unused_of) */
+}
+
 static void claim_whole(mo_cache *c, mo_cache_slot *slot) {
     mo_span *s = slot->span;
     uint64_t *alloc = mo_span_alloc_bits(s), *mark = mo_span_mark_bits(s);
     for (uint32_t w = 0; w < mo_span_words(s); w++) {
         uint64_t valid = mo_span_word_mask(s, w);
-        alloc[w] = valid;
+        mo_store_rlx(&alloc[w], valid); /* stale pointers may be asked about meanwhile */
         mark[w] = s->kind == MO_KIND_MANUAL ? ~(uint64_t)0 : ~valid;
     }
     uintptr_t start = mo_span_start(s);
     size_t bytes = (size_t)s->nelems * slot->bytes;
-    slot->is_bump = true;
+    set_mode(slot, true);
     slot->rescan = false;
-    slot->mask = 0;
+    mo_store_rlx(&slot->mask, 0); /* as in claim_word */
     slot->word = mo_span_words(s);
     slot->zero_each = s->needs_zero;
     mo_unbury(start, bytes);
@@ -62,8 +71,7 @@ static void claim_whole(mo_cache *c, mo_cache_slot *slot) {
     s->needs_zero = true;
     mo_store_rlx(&slot->lim, start + bytes); /* read by the collector of a stopped owner */
     mo_store_rlx(&slot->bump, start);        /* likewise */
-    c->claimed_objects += s->nelems;
-    c->claimed_bytes += bytes;
+    count_claimed(c, s->nelems, bytes);
     c->live_delta += (int64_t)bytes;
 }
 
@@ -99,7 +107,7 @@ static bool claim_word(mo_cache *c, mo_cache_slot *slot) {
 #else
             if (s->kind != MO_KIND_MANUAL) mo_fetch_and_rlx(&mark[w], ~free_bits); /* likewise */
 #endif
-            slot->is_bump = false;
+            set_mode(slot, false);
             slot->word = w;
             slot->word_base = mo_span_start(s) + (uintptr_t)w * 64 * slot->bytes;
             slot->zero_each = true;
@@ -108,14 +116,13 @@ static bool claim_word(mo_cache *c, mo_cache_slot *slot) {
             mo_store_rlx(&slot->mask,
                          free_bits); /* owner's word; the collector reads it when stopped */
             uint32_t n = mo_popcount64(free_bits);
-            c->claimed_objects += n;
-            c->claimed_bytes += (uint64_t)n * slot->bytes;
+            count_claimed(c, n, (uint64_t)n * slot->bytes);
             c->live_delta += (int64_t)n * slot->bytes;
             return true;
         }
         if (!slot->rescan) return false;
         slot->rescan = false;
-        slot->is_bump = false;
+        set_mode(slot, false);
         slot->word = UINT32_MAX; /* + 1 = 0 */
     }
 }
@@ -123,7 +130,7 @@ static bool claim_word(mo_cache *c, mo_cache_slot *slot) {
 /* All slots free. */
 static void clear_bits(mo_span *s) {
     for (uint32_t w = 0; w < mo_span_words(s); w++) {
-        mo_span_alloc_bits(s)[w] = 0;
+        mo_store_rlx(&mo_span_alloc_bits(s)[w], 0); /* as in claim_whole */
         mo_span_mark_bits(s)[w] = ~(uint64_t)0;
     }
 }
@@ -142,14 +149,15 @@ bool mo_cache_refill(mo_cache *c, mo_cache_slot *slot, mo_central *central) {
         slot->span = NULL;
         mo_span *s = mo_central_take(central, c, old, &is_whole);
         if (!s) {
-            slot->bump = slot->lim = 0;
-            slot->mask = 0;
-            slot->is_bump = true;
+            mo_store_rlx(&slot->bump, 0); /* the owner's words, as in claim_whole */
+            mo_store_rlx(&slot->lim, 0);  /* likewise */
+            mo_store_rlx(&slot->mask, 0); /* likewise */
+            set_mode(slot, true);
             return false;
         }
         c->transit = s;
         slot->span = s;
-        slot->bytes = mo_size_classes[central->size_class].bytes;
+        mo_store_rlx(&slot->bytes, mo_size_classes[central->size_class].bytes); /* see unused_of */
         slot->rescan = false;
         if (is_whole && !mo_hooks.one_by_one) {
             claim_whole(c, slot);
@@ -158,7 +166,7 @@ bool mo_cache_refill(mo_cache *c, mo_cache_slot *slot, mo_central *central) {
         }
         mo_store_rlx(&slot->bump, 0); /* bitmap mode: the bump test must fail */
         mo_store_rlx(&slot->lim, 0);  /* likewise */
-        slot->is_bump = false;
+        set_mode(slot, false);
         slot->word = UINT32_MAX;
         if (is_whole) clear_bits(s);
         bool ok = claim_word(c, slot);
@@ -183,8 +191,7 @@ static void flush_slot(mo_cache *c, mo_cache_slot *slot) {
             mo_fetch_or_rlx(&mo_span_mark_bits(s)[w], claimed[w]); /* likewise */
         n += mo_popcount64(claimed[w]);
     }
-    c->claimed_objects -= n;
-    c->claimed_bytes -= (uint64_t)n * slot->bytes;
+    count_claimed(c, -(uint64_t)n, -(uint64_t)n * slot->bytes);
     c->live_delta -= (int64_t)n * slot->bytes;
     s->needs_zero = true;
     memset(slot, 0, sizeof *slot);
@@ -199,11 +206,11 @@ void mo_cache_flush(mo_cache *c) {
 }
 
 static void unused_of(const mo_cache_slot *slot, uint64_t *objects, uint64_t *bytes) {
-    uint32_t size = slot->bytes;
+    uint32_t size = mo_load_rlx(&slot->bytes); /* a moment's value */
     if (size == 0) return;
     uintptr_t bump = mo_load_rlx(&slot->bump), lim = mo_load_rlx(&slot->lim); /* a moment's value */
-    uint64_t n = slot->is_bump ? (lim > bump ? (lim - bump) / size : 0)
-                               : mo_popcount64(mo_load_rlx(&slot->mask)); /* likewise */
+    uint64_t n = mo_load_rlx(&slot->is_bump) ? (lim > bump ? (lim - bump) / size : 0)
+                                             : mo_popcount64(mo_load_rlx(&slot->mask)); /* same */
     *objects += n;
     *bytes += n * size;
 }
@@ -212,7 +219,8 @@ void mo_cache_unused(const mo_cache *c, uint64_t *objects, uint64_t *bytes) {
     for (unsigned k = 0; k < 3; k++)
         for (unsigned sc = 1; sc < MO_NUM_SIZE_CLASSES; sc++)
             unused_of(&c->slot[k][sc], objects, bytes);
-    for (uint32_t i = 0; i < c->num_typed; i++) unused_of(&c->typed[i], objects, bytes);
+    uint32_t num_typed = mo_load_acq(&c->num_typed); /* [Y] pairs with [Y] in malloc.c */
+    for (uint32_t i = 0; i < num_typed; i++) unused_of(&c->typed[i], objects, bytes);
 }
 
 static void begin_mark_slot(mo_cache_slot *slot) {
@@ -260,6 +268,11 @@ void mo_cache_sweep(mo_cache *c) {
 
 /* ---------------------------------------------------------------- explicit free */
 
+/* Nobody but the owner makes a span his own or gives it up. */
+static bool is_own(const mo_cache *c, const mo_span *s) {
+    return mo_load_rlx(&s->owner) == c && mo_load_rlx(&s->state) == MO_SPAN_CACHED; /* see above */
+}
+
 static mo_cache_slot *slot_of_span(mo_cache *c, const mo_span *s) {
     if (s->kind == MO_KIND_TYPED) return &c->typed[s->central->type_id];
     return mo_cache_slot_of(c, (mo_kind)s->kind, s->size_class);
@@ -275,8 +288,7 @@ static bool is_claimed(const mo_cache_slot *slot, const mo_slot *sl) {
 
 /* A freed slot that is claimed again at once. */
 static void count_reclaimed(mo_cache *c, const mo_cache_slot *slot) {
-    c->claimed_objects++;
-    c->claimed_bytes += slot->bytes;
+    count_claimed(c, 1, slot->bytes);
 }
 
 /* The caller's own span: only it may allocate there, so its fields are exact. */
@@ -315,7 +327,7 @@ static mo_free_result free_owned(mo_cache *c, mo_cache_slot *slot, const mo_slot
 
 mo_free_result mo_cache_free(mo_cache *c, const mo_slot *sl, bool single) {
     mo_span *s = sl->span;
-    if (MO_UNLIKELY(s->specials != NULL)) {
+    if (MO_UNLIKELY(mo_load_rlx(&s->specials) != NULL)) { /* obj's own were added before this */
         mo_span_ensure_swept(s);
         mo_hooks.specials_lock();
         mo_hooks.object_freed(s, sl->base);
@@ -323,15 +335,15 @@ mo_free_result mo_cache_free(mo_cache *c, const mo_slot *sl, bool single) {
     }
     size_t bytes = s->elem_bytes;
     mo_free_result r;
-    if (s->owner == c && s->state == MO_SPAN_CACHED) {
+    if (is_own(c, s)) {
         r = free_owned(c, slot_of_span(c, s), sl, single);
     } else {
         r = mo_central_free_shared(sl) ? MO_FREE_OK : MO_FREE_NOT_ALLOCATED;
         if (r == MO_FREE_OK) c->live_delta -= (int64_t)bytes;
     }
     if (r == MO_FREE_OK) {
-        c->freed_objects++;
-        c->freed_bytes += bytes;
+        mo_add_owned_rlx(&c->freed_objects, 1);   /* statistics */
+        mo_add_owned_rlx(&c->freed_bytes, bytes); /* statistics */
         if (c->live_delta < -(int64_t)PUBLISH_BYTES) mo_cache_publish_live(c);
     }
     return r;
@@ -341,6 +353,6 @@ bool mo_cache_is_allocated(const mo_cache *c, const mo_slot *sl) {
     const mo_span *s = sl->span;
     if (!(mo_load_rlx(&mo_span_alloc_bits(s)[sl->idx / 64]) >> (sl->idx % 64) & 1))
         return false; /* a moment's value */
-    if (s->state != MO_SPAN_CACHED || s->owner != c) return true;
+    if (!is_own(c, s)) return true;
     return !is_claimed(slot_of_span((mo_cache *)c, s), sl);
 }

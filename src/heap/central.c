@@ -47,6 +47,11 @@ mo_central *mo_central_of(mo_kind kind, unsigned size_class) {
     return &mo_centrals[(kind - MO_KIND_NOSCAN) * MO_NUM_SIZE_CLASSES + size_class];
 }
 
+/* The only field of a list that is read without its lock: see has_any. */
+static void set_first(mo_span_list *l, uint32_t page) {
+    mo_store_rlx(&l->first, page); /* the lock orders it; others only glance */
+}
+
 static void list_push(mo_span_list *l, mo_span *s) {
     uint32_t page = mo_span_page(s);
     s->prev = 0;
@@ -55,14 +60,14 @@ static void list_push(mo_span_list *l, mo_span *s) {
         mo_map.spans[l->first].prev = page;
     else
         l->last = page;
-    l->first = page;
+    set_first(l, page);
 }
 
 static void list_remove(mo_span_list *l, mo_span *s) {
     if (s->prev)
         mo_map.spans[s->prev].next = s->next;
     else
-        l->first = s->next;
+        set_first(l, s->next);
     if (s->next)
         mo_map.spans[s->next].prev = s->prev;
     else
@@ -87,10 +92,11 @@ static void list_join(mo_span_list *to, mo_span_list *from) {
         mo_map.spans[to->last].next = from->first;
         mo_map.spans[from->first].prev = to->last;
     } else {
-        to->first = from->first;
+        set_first(to, from->first);
     }
     to->last = from->last;
-    from->first = from->last = 0;
+    set_first(from, 0);
+    from->last = 0;
 }
 
 static bool is_unswept(const mo_span *s) {
@@ -98,7 +104,7 @@ static bool is_unswept(const mo_span *s) {
 }
 
 static mo_shard *shard_of(const mo_span *s) {
-    return &s->central->shard[mo_load_rlx(&s->shard)]; /* lock_span looks again */
+    return &s->central->shard[mo_load_acq(&s->shard)]; /* [O] pairs with [O] in own */
 }
 
 /* Locks the shard that s belongs to. */
@@ -120,8 +126,8 @@ static mo_span_list *list_of(mo_shard *sh, const mo_span *s) {
 /* Puts a swept span with allocated slots into its list. Lock held. */
 static void place_locked(mo_shard *sh, mo_span *s, uint32_t num_used) {
     bool is_full = num_used == s->nelems;
-    s->owner = NULL;
-    s->state = is_full ? MO_SPAN_FULL : MO_SPAN_PARTIAL;
+    mo_span_set_owner(s, NULL);
+    mo_span_set_state(s, is_full ? MO_SPAN_FULL : MO_SPAN_PARTIAL);
     list_push(is_full ? &sh->full : &sh->partial, s);
 }
 
@@ -151,7 +157,8 @@ uint32_t mo_span_sweep(mo_span *s, const uint64_t *claimed, mo_cache *owner) {
 #if MO_MUTANT_sweepgen_before_bits
     mo_store_rel(&s->sweepgen, mo_the_heap.sweepgen); /* [S] too early */
 #endif
-    bool has_specials = s->specials != NULL;
+    /* Those of live objects stay, and nobody adds one before the span is swept. */
+    bool has_specials = mo_load_rlx(&s->specials) != NULL; /* the lock orders the list */
     if (MO_UNLIKELY(has_specials)) {
         mo_hooks.specials_lock();
         mo_hooks.span_dying(s);
@@ -161,7 +168,8 @@ uint32_t mo_span_sweep(mo_span *s, const uint64_t *claimed, mo_cache *owner) {
     bool buries = mo_hooks.scribble || mo_hooks.poison;
     for (uint32_t w = 0, n = mo_span_words(s); w < n; w++) {
         uint64_t keep = claimed ? claimed[w] : 0;
-        uint64_t was = alloc[w], live = (was & mark[w]) | keep;
+        /* Others may ask meanwhile whether a live object is allocated: its bit does not change. */
+        uint64_t was = mo_load_rlx(&alloc[w]), live = (was & mark[w]) | keep;
 #if MO_MUTANT_sweep_keeps_dead
         live = was;
 #elif MO_MUTANT_sweep_drops_claimed
@@ -172,14 +180,14 @@ uint32_t mo_span_sweep(mo_span *s, const uint64_t *claimed, mo_cache *owner) {
         if (MO_UNLIKELY(buries)) bury_dead(s, w, was & ~live);
         num_live += count_bits(live);
         num_dead += count_bits(was & ~live);
-        alloc[w] = live;
+        mo_store_rlx(&alloc[w], live); /* see above; [S] below publishes it */
         mark[w] = ~live;
     }
     if (num_dead > 0) {
         s->needs_zero = true;
         if (owner) {
-            owner->freed_objects += num_dead;
-            owner->freed_bytes += num_dead * s->elem_bytes;
+            mo_add_owned_rlx(&owner->freed_objects, num_dead);               /* statistics */
+            mo_add_owned_rlx(&owner->freed_bytes, num_dead * s->elem_bytes); /* statistics */
         } else {
             mo_add_rlx(&mo_the_heap.swept_objects, num_dead);               /* statistics */
             mo_add_rlx(&mo_the_heap.swept_bytes, num_dead * s->elem_bytes); /* statistics */
@@ -205,7 +213,7 @@ static void sweep_and_place(mo_span *s) {
 static mo_span *pop_unswept_locked(mo_shard *sh) {
     mo_span *s = list_pop(&sh->unswept);
     if (!s) return NULL;
-    s->state = MO_SPAN_SWEEPING;
+    mo_span_set_state(s, MO_SPAN_SWEEPING);
     mo_add_rlx(&sh->num_sweeping, 1); /* who waits takes the lock first */
     return s;
 }
@@ -245,7 +253,7 @@ void mo_span_ensure_swept(mo_span *s) {
     bool mine = is_unswept(s) && (s->state == MO_SPAN_PARTIAL || s->state == MO_SPAN_FULL);
     if (mine) {
         list_remove(&sh->unswept, s);
-        s->state = MO_SPAN_SWEEPING;
+        mo_span_set_state(s, MO_SPAN_SWEEPING);
         mo_add_rlx(&sh->num_sweeping, 1); /* as in pop_unswept_locked */
     }
     mo_lock_release(&sh->lock);
@@ -293,11 +301,18 @@ static mo_span *fresh_span(mo_central *c) {
     return s;
 }
 
+/* Lock held, or nobody knows the span. The shard comes last: whoever sees it may take that shard's
+ * lock, which is not the one held here, and must find the span owned and in no list. */
 static mo_span *own(mo_span *s, mo_cache *owner) {
-    s->owner = owner;
-    mo_store_rlx(&s->shard, owner->shard); /* lock held, or nobody knows the span */
-    s->state = MO_SPAN_CACHED;
+    mo_span_set_owner(s, owner);
+    mo_span_set_state(s, MO_SPAN_CACHED);
+    mo_store_rel(&s->shard, owner->shard); /* [O] pairs with [O] in shard_of */
     return s;
+}
+
+static void set_used(mo_central *c) {
+    if (mo_load_rlx(&c->is_used)) return; /* only ever set; see mo_central_is_used */
+    mo_store_rlx(&c->is_used, true);      /* likewise */
 }
 
 /* A partial span, or an unswept one that may turn out full, as owner. Lock held. */
@@ -314,7 +329,7 @@ static mo_span *give_back_locked(mo_shard *sh, mo_span *old) {
         place_locked(sh, old, used);
         return NULL;
     }
-    old->owner = NULL;
+    mo_span_set_owner(old, NULL);
     return old;
 }
 
@@ -348,7 +363,7 @@ mo_span *mo_central_take(mo_central *c, mo_cache *owner, mo_span *old, bool *is_
     }
     mo_span *s = fresh_span(c);
     if (!s) return NULL;
-    c->is_used = true;
+    set_used(c);
     *is_whole = true;
     return own(s, owner);
 }
@@ -385,7 +400,7 @@ mo_span *mo_central_take_large(mo_kind kind, size_t size, size_t align,
     mo_span_mark_bits(s)[0] = ~(uint64_t)1;
     if (kind == MO_KIND_MANUAL)
         mo_span_mark_bits(s)[0] = ~(uint64_t)0; /* never marked through pointers */
-    c->is_used = true;
+    set_used(c);
     mo_lock_acquire(&c->shard[0].lock);
     place_locked(&c->shard[0], s, 1);
     mo_lock_release(&c->shard[0].lock);
@@ -440,7 +455,7 @@ bool mo_central_free_shared(const mo_slot *sl) {
         is_empty = count_used(s) == 0;
         if (is_empty || s->state == MO_SPAN_FULL) list_remove(list_of(sh, s), s);
         if (!is_empty && s->state == MO_SPAN_FULL) {
-            s->state = MO_SPAN_PARTIAL;
+            mo_span_set_state(s, MO_SPAN_PARTIAL);
             list_push(&sh->partial, s);
         }
         s->needs_zero = true;

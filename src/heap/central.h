@@ -68,6 +68,12 @@ MO_INLINE void mo_unbury(uintptr_t lo, size_t bytes) {
     if (MO_UNLIKELY(mo_hooks.unpoison != NULL)) mo_hooks.unpoison((void *)lo, bytes);
 }
 
+/* Who does not see it yet sweeps nothing of a span that came into being at this moment; a stop
+ * orders it. */
+MO_INLINE bool mo_central_is_used(const mo_central *c) {
+    return mo_load_rlx(&c->is_used); /* as above */
+}
+
 void mo_central_init(mo_central *c, mo_kind kind, unsigned size_class,
                      const struct mo_type_info *type, uint32_t type_id);
 /* The central of an untyped kind. */

@@ -140,8 +140,8 @@ static bool grow_locked(uint32_t num_pages) {
         bool is_zero;
         mo_page_alloc_take(&h->pages, 1, 1, &is_zero);
     }
-    mo_store_rel(&mo_map.used_bytes,
-                 mo_map.used_bytes + bytes); /* [G] with [F]: tables before range */
+    /* [G] pairs with [G] in span.h: tables before range */
+    mo_store_rel(&mo_map.used_bytes, mo_map.used_bytes + bytes);
     return true;
 }
 
@@ -155,7 +155,8 @@ mo_span *mo_heap_take_span(uint32_t num_pages, uint32_t align_pages) {
         if (num_pages + align_pages > num_pages && grow_locked(num_pages + align_pages - 1))
             page = mo_page_alloc_take(&h->pages, num_pages, align_pages, &is_zero);
     }
-    if (page != UINT32_MAX) h->inuse_pages += num_pages;
+    if (page != UINT32_MAX)
+        mo_add_owned_rlx(&h->inuse_pages, num_pages); /* the lock orders it; others estimate */
     mo_lock_release(&h->lock);
     if (page == UINT32_MAX) return NULL;
     mo_span *s = &mo_map.spans[page];
@@ -180,19 +181,20 @@ void mo_span_init(mo_span *s, struct mo_central *central, mo_kind kind, unsigned
     if (size_class != 0) word |= type_id << MO_INFO_TYPE_SHIFT;
     for (uint32_t i = 0; i < s->num_pages; i++) {
         uint32_t back = i < MO_INFO_BACK_MAX ? i : MO_INFO_BACK_MAX;
-        mo_store_rlx(&mo_map.info[first + i],
-                     word | back << MO_INFO_BACK_SHIFT); /* readers hold a pointer
-                                into the span, published after this */
+        /* Who holds a pointer into the span got it after this; fork.c looks for spans by it.
+         * [Z] pairs with [Z] in fork.c */
+        mo_store_rel(&mo_map.info[first + i], word | back << MO_INFO_BACK_SHIFT);
     }
 }
 
 void mo_heap_put_span(mo_span *s) {
     mo_heap *h = &mo_the_heap;
     uint32_t first = mo_span_page(s), n = s->num_pages;
-    s->state = MO_SPAN_FREE;
-    memset(&mo_map.info[first], 0, (size_t)n * sizeof(uint32_t));
+    mo_span_set_state(s, MO_SPAN_FREE);
+    for (uint32_t i = 0; i < n; i++)
+        mo_store_rlx(&mo_map.info[first + i], 0); /* stale pointers may be asked about meanwhile */
     mo_lock_acquire(&h->lock);
-    h->inuse_pages -= n;
+    mo_add_owned_rlx(&h->inuse_pages, -(uint64_t)n); /* as in mo_heap_take_span */
     bool is_released = false;
 #if MO_MUTANT_put_says_zero
     is_released = true;

@@ -17,6 +17,7 @@
  */
 #include "heap/page_alloc.h"
 
+#include "base/atomic.h"
 #include "base/bits.h"
 #include "base/panic.h"
 
@@ -120,13 +121,17 @@ static uint32_t bits_write(uint64_t *map, uint32_t page, uint32_t n, bool value)
     return before;
 }
 
+static void add_free(mo_page_alloc *pa, uint64_t n) {
+    mo_add_owned_rlx(&pa->num_free, n); /* the lock orders it; others estimate (collect.c) */
+}
+
 void mo_page_alloc_grow(mo_page_alloc *pa, uint32_t n) {
     mo_assert(n > 0 && n % MO_CHUNK_PAGES == 0, "page_alloc: growth is not whole chunks");
     uint32_t first = pa->num_pages;
-    pa->num_pages += n;
+    mo_add_owned_rlx(&pa->num_pages, n); /* the lock orders it; others look at what exists */
     bits_write(pa->inuse, first, n, false);
     bits_write(pa->released, first, n, true);
-    pa->num_free += n;
+    add_free(pa, n);
     pa->num_released += n;
     if (first < pa->hint) pa->hint = first;
     update_sums(pa, first, n);
@@ -197,7 +202,7 @@ uint32_t mo_page_alloc_take(mo_page_alloc *pa, uint32_t n, uint32_t align, bool 
 #else
     *is_zero = released == n;
 #endif
-    pa->num_free -= n;
+    add_free(pa, -(uint64_t)n);
     pa->num_released -= released;
     if (page <= pa->hint) pa->hint = page + n;
     update_sums(pa, page, n);
@@ -212,7 +217,7 @@ void mo_page_alloc_put(mo_page_alloc *pa, uint32_t page, uint32_t n, bool is_rel
         bits_write(pa->released, page, n, true);
         pa->num_released += n;
     }
-    pa->num_free += n;
+    add_free(pa, n);
     if (page < pa->hint) pa->hint = page;
 #if !MO_MUTANT_page_put_stale_sums
     update_sums(pa, page, n);
@@ -244,7 +249,7 @@ uint32_t mo_page_alloc_take_dirty(mo_page_alloc *pa, bool whole_blocks, uint32_t
                    !((pa->inuse[(p + n) / 64] | pa->released[(p + n) / 64]) >> ((p + n) % 64) & 1))
                 n++;
             bits_write(pa->inuse, p, n, true);
-            pa->num_free -= n;
+            add_free(pa, -(uint64_t)n);
             update_sums(pa, p, n);
             *page = p;
             return n;

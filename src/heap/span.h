@@ -113,7 +113,19 @@ MO_INLINE mo_kind mo_info_kind(uint32_t info) {
     return (mo_kind)((info >> MO_INFO_KIND_SHIFT) & 7);
 }
 
-MO_INLINE bool mo_in_heap(uintptr_t addr) { return addr - mo_map.base < mo_map.used_bytes; }
+/* Acquire: any number may be asked about, also one that lies in an arena that is just growing. */
+MO_INLINE bool mo_in_heap(uintptr_t addr) {
+    return addr - mo_map.base < mo_load_acq(&mo_map.used_bytes); /* [G] pairs with [G] in heap.c */
+}
+
+/* State and owner change under the shard's lock, or while the span is owned; who asks about a
+ * span without it (mo_cache_is_allocated, fork.c) can tell only whether it is his own. */
+MO_INLINE void mo_span_set_state(mo_span *s, mo_span_state state) {
+    mo_store_rlx(&s->state, (uint8_t)state); /* as above */
+}
+MO_INLINE void mo_span_set_owner(mo_span *s, struct mo_cache *owner) {
+    mo_store_rlx(&s->owner, owner); /* as above */
+}
 
 /* First page of the span that page lies in. */
 MO_INLINE uint32_t mo_info_first_page(uint32_t page, uint32_t info) {
@@ -122,7 +134,7 @@ MO_INLINE uint32_t mo_info_first_page(uint32_t page, uint32_t info) {
     uint32_t back = info >> MO_INFO_BACK_SHIFT;
     while (MO_UNLIKELY(back == MO_INFO_BACK_MAX)) {
         page -= back;
-        back = mo_map.info[page] >> MO_INFO_BACK_SHIFT;
+        back = mo_load_rlx(&mo_map.info[page]) >> MO_INFO_BACK_SHIFT; /* as in mo_find */
     }
     return page - back;
 }

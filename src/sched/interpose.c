@@ -32,6 +32,7 @@
 #include <unistd.h>
 
 #include "sched/thread.h"
+#include "sched/tsan.h"
 
 /* Set before any code runs, other libraries' constructors included: a thread they make may be
  * handed objects before it ever calls mound, so it must be registered from its start. */
@@ -102,7 +103,7 @@ static void unlink_locked(start_record *r) {
     if (r->prev)
         r->prev->next = r->next;
     else
-        records = r->next;
+        mo_store_rlx(&records, r->next); /* the lock orders it; see may_have_record */
     if (r->next) r->next->prev = r->prev;
 }
 
@@ -125,7 +126,7 @@ static start_record *make_record(void *(*fn)(void *), int (*c11_fn)(void *), voi
     mo_lock_acquire(&records_lock);
     r->next = records;
     if (r->next) r->next->prev = r;
-    records = r;
+    mo_store_rlx(&records, r); /* the lock orders it; see may_have_record */
     mo_lock_release(&records_lock);
     mo_runtime_leave(t);
     return r;
@@ -143,6 +144,11 @@ static start_record *take_record(pthread_t thread, bool (*fits)(start_record *r)
     mo_lock_release(&records_lock);
     mo_runtime_leave(t);
     return found;
+}
+
+/* A thread's record was in the list before its pthread_t was known to anybody. */
+static bool may_have_record(void) {
+    return mo_load_rlx(&records) != NULL; /* a glance; the lock decides */
 }
 
 static bool is_done(start_record *r) { return r->is_done; }
@@ -251,21 +257,25 @@ PUBLIC void pthread_exit(void *result) {
 PUBLIC int pthread_join(pthread_t thread, void **result) {
     REAL(pthread_join, __pthread_join)
     int error = real(thread, result);
-    if (error == 0 && records) drop_record(take_record(thread, is_done));
+    if (error == 0 && may_have_record()) drop_record(take_record(thread, is_done));
     return error;
 }
 
 PUBLIC int pthread_detach(pthread_t thread) {
     REAL(pthread_detach, __pthread_detach)
     int error = real(thread);
-    if (error == 0 && records) drop_record(take_record(thread, is_done_else_detach));
+    if (error == 0 && may_have_record()) drop_record(take_record(thread, is_done_else_detach));
     return error;
 }
 
 /* ---------------------------------------------------------------- signal masks */
 
 /* Before the start it is not known yet; the default is likely. */
-static int stop_signal(void) { return mo_the_world.signal ? mo_the_world.signal : SIGURG; }
+static int stop_signal(void) {
+    /* A number, nothing else; the start may be under way in another thread. */
+    int sig = mo_load_rlx(&mo_the_world.signal);
+    return sig ? sig : SIGURG;
+}
 
 static const sigset_t *without_stop_signal(int how, const sigset_t *set, sigset_t *copy) {
     int sig = stop_signal();
@@ -333,7 +343,11 @@ PUBLIC int sigaction(int sig, const struct sigaction *action, struct sigaction *
         sigdelset(&copy.sa_mask, stop_signal());
         action = &copy;
     }
-    return real(sig, action, old);
+    int result = real(sig, action, old);
+#if MO_TSAN
+    if (action && result == 0) mo_tsan_unmask(sig, stop_signal());
+#endif
+    return result;
 }
 
 /* These two have no second name in a static libc. */

@@ -31,8 +31,14 @@
 #include "sched/interpose.h"
 #include "sched/registry.h"
 #include "sched/thread.h"
+#include "sched/tsan.h"
 
-enum { SLOW_NS = 10000000, SPINS = 2000, CLEAR_BYTES = 8192 };
+enum {
+    SLOW_NS = MO_TSAN ? 1000000 : 10000000, /* under TSan threads must be asked again: tsan.c */
+    SPINS = 2000,
+    CLEAR_BYTES = 8192,
+    FRAME_BYTES = 16 << 10, /* more than a signal frame and the frames of who passed it on */
+};
 
 static MO_GLOBAL struct sigaction previous_action;
 
@@ -43,7 +49,8 @@ static void acknowledge(mo_thread *t, uint32_t stop) {
     uint32_t last = mo_load_rlx(&t->stop_seq); /* the exchange decides */
     do
         if ((int32_t)(stop - last) <= 0) return;
-    while (!mo_cas_acqrel(&t->stop_seq, &last, stop));                     /* [K] once per stop */
+    while (!mo_cas_acqrel(&t->stop_seq, &last, stop)); /* [K] once per stop */
+    mo_tsan_release(&w->pending);
     if (mo_sub_acqrel(&w->pending, 1) == 0) mo_futex_wake(&w->pending, 1); /* [K] */
 }
 
@@ -54,6 +61,18 @@ static void wait_for_start(mo_thread *t) {
         acknowledge(t, stop); /* a further stop may have begun before we woke */
         mo_futex_wait(&w->stopping, stop, -1);
     }
+    mo_tsan_acquire(&w->stopping);
+}
+
+static void park_published(mo_thread *t, void *arg) {
+    (void)arg;
+    wait_for_start(t);
+}
+
+/* The context says where the thread is now. Not so if somebody took the signal in our place and
+ * calls us later with a copy, as the runtimes of some sanitizers do. */
+static bool is_current(const void *context) {
+    return (uintptr_t)context - mo_cpu_sp() < FRAME_BYTES;
 }
 
 /* The signal is not ours: the handler from before gets it, under the mask it was installed with. */
@@ -93,6 +112,14 @@ static void on_stop_signal(int sig, siginfo_t *info, void *context) {
         acknowledge(t, stop);
         for (int i = 0; i < 20000; i++) mo_cpu_pause();
 #endif
+        if (MO_UNLIKELY(!is_current(context))) {
+            /* A call like any other: as if it parked itself, unless it is parked already and called
+             * from there. */
+            if (mo_load_rlx(&t->stop_seq) != stop) /* only it changes that now */
+                mo_thread_publish(t, park_published, NULL);
+            errno = saved;
+            return;
+        }
         t->context = context;
 #if MO_MUTANT_stop_forgets_red_zone
         t->sp = mo_cpu_context_sp(context) + 64;
@@ -116,11 +143,6 @@ void mo_signals_hold(sigset_t *before) {
 
 void mo_signals_release(const sigset_t *before) {
     mo_real_pthread_sigmask(SIG_SETMASK, before, NULL);
-}
-
-static void park_published(mo_thread *t, void *arg) {
-    (void)arg;
-    wait_for_start(t);
 }
 
 void mo_thread_park(mo_thread *t) {
@@ -203,9 +225,14 @@ void mo_lock_acquire_blocking(mo_thread *t, mo_lock *l) {
 
 /* The program may have replaced our handler since start: then nobody would ever answer. */
 static void check_handler(void) {
+#if MO_TSAN
+    bool is_ours = mo_tsan_has_signal(mo_the_world.signal);
+#else
     struct sigaction now;
     sigaction(mo_the_world.signal, NULL, &now);
-    if (!(now.sa_flags & SA_SIGINFO) || now.sa_sigaction != on_stop_signal)
+    bool is_ours = (now.sa_flags & SA_SIGINFO) && now.sa_sigaction == on_stop_signal;
+#endif
+    if (!is_ours)
         mo_fatal("the program installed its own handler for signal %d, which mound needs to stop "
                  "threads; "
                  "set MOUND_SIGNAL to a signal the program does not use",
@@ -229,8 +256,9 @@ static void reap_gone_threads(void) {
     mo_world *w = &mo_the_world;
     for (mo_thread *t = w->threads, *next; t; t = next) {
         next = t->next;
-        if (mo_load_acq(&t->stop_seq) == w->seq || mo_sys_tgkill(t->tid, 0) != -ESRCH)
-            continue; /* [W] */
+        int probe = MO_TSAN ? w->signal : 0; /* see tsan.c */
+        /* [W] pairs with [K] */
+        if (mo_load_acq(&t->stop_seq) == w->seq || mo_sys_tgkill(t->tid, probe) != -ESRCH) continue;
         acknowledge(t, w->seq);
         mo_thread_reap_locked(t);
     }
@@ -319,6 +347,9 @@ int mo_threads_init(int sig) {
     if (sigaction(sig, &action, &before) != 0) return -EINVAL;
     /* A start that failed later left our handler in place. */
     if (before.sa_sigaction != on_stop_signal) previous_action = before;
-    w->signal = sig;
+#if MO_TSAN
+    mo_tsan_take_signal(sig, on_stop_signal);
+#endif
+    mo_store_rlx(&w->signal, sig); /* read without order by interpose.c only */
     return 0;
 }

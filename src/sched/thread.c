@@ -3,6 +3,7 @@
  * A thread registers in the trampoline of the interposed pthread_create, or on its first call
  * into mound. It leaves at the end of its last round of thread-specific destructors: earlier
  * rounds may still allocate, so our destructor asks to be called again until the last one.
+ * Where it cannot leave even then, it stays known until it is gone.
  *
  * Records are mapped, never unmapped, and reused: a late signal or a stale owner pointer finds a
  * record, never foreign memory.
@@ -32,14 +33,30 @@ static MO_GLOBAL pthread_key_t end_key;
 static MO_GLOBAL bool has_end_key;
 static MO_GLOBAL uint32_t next_shard; /* registry lock */
 
-/* value: which round of destructors this is, counted from 1. */
-static void on_thread_end(void *value) {
+/* TSan's runtime ends its side of a thread in the last round, before us; from then on no code that
+ * is built for it may run. */
+enum { LAST_ROUND = PTHREAD_DESTRUCTOR_ITERATIONS - MO_TSAN };
+
+/* libc runs the destructors of younger keys after ours, in the last round too. A value that waits
+ * there for its destructor is nobody's once the thread is forgotten. */
+static bool has_younger_values(void) {
+#if MO_MUTANT_end_forgets_younger_keys
+    return false;
+#endif
+    for (pthread_key_t key = end_key + 1; key < PTHREAD_KEYS_MAX; key++)
+        if (mo_in_heap((uintptr_t)pthread_getspecific(key))) return true;
+    return false;
+}
+
+/* value: which round of destructors this is, counted from 1. A thread that cannot leave in the last
+ * one stays known until a stop finds that it is gone. */
+MO_NO_TSAN static void on_thread_end(void *value) {
     uintptr_t round = (uintptr_t)value;
     mo_thread *t = mo_self;
     if (!mo_is_registered(t)) return;
-    if (round < PTHREAD_DESTRUCTOR_ITERATIONS)
+    if (round < LAST_ROUND)
         pthread_setspecific(end_key, (void *)(round + 1));
-    else
+    else if (MO_TSAN || !has_younger_values())
         mo_thread_unregister(t);
 }
 
@@ -68,6 +85,14 @@ static mo_thread *take_record_locked(void) {
     return t;
 }
 
+/* The system gives a number again when its thread is gone: one that ended without leaving. */
+static void reap_namesake_locked(int tid) {
+    for (mo_thread *t = mo_the_world.threads, *next; t; t = next) {
+        next = t->next;
+        if (t->tid == tid) mo_thread_reap_locked(t);
+    }
+}
+
 mo_thread *mo_thread_register(void) {
     mo_world *w = &mo_the_world;
     mo_thread found = {.tid = mo_sys_gettid(), .thread_pointer = mo_cpu_thread_pointer()};
@@ -84,6 +109,7 @@ mo_thread *mo_thread_register(void) {
 #if !MO_MUTANT_register_unlocked
     mo_lock_acquire(&w->registry); /* a running stop ends first; we are not part of it */
 #endif
+    reap_namesake_locked(found.tid);
     mo_thread *t = take_record_locked();
     if (!t) {
         mo_lock_release(&w->registry);

@@ -54,6 +54,10 @@ MO_INLINE uintptr_t mo_cpu_context_sp(const ucontext_t *uc) {
     return (uintptr_t)uc->uc_mcontext.gregs[REG_RSP];
 }
 
+MO_INLINE uintptr_t mo_cpu_context_pc(const ucontext_t *uc) {
+    return (uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
+}
+
 MO_INLINE void mo_cpu_context_general(const ucontext_t *uc, uintptr_t *lo, uintptr_t *hi) {
     *lo = (uintptr_t)uc->uc_mcontext.gregs;
     *hi = *lo + sizeof uc->uc_mcontext.gregs;
@@ -71,6 +75,18 @@ MO_INLINE void mo_cpu_context_vector(const ucontext_t *uc, uintptr_t *lo, uintpt
     *hi =
         *lo + (sw[0] == FP_XSTATE_MAGIC1_ && sw[1] >= FXSAVE_BYTES && sw[1] < 65536 ? sw[1]
                                                                                     : FXSAVE_BYTES);
+}
+
+/* A word that another thread may be writing, and which is meant to be read all the same: a root, or
+ * a stack that lies in the heap. TSan does not see the access. */
+MO_INLINE uintptr_t mo_cpu_peek(const uintptr_t *p) {
+#if MO_TSAN
+    uintptr_t word;
+    __asm__ volatile("movq %1, %0" : "=r"(word) : "m"(*p));
+    return word;
+#else
+    return *p;
+#endif
 }
 
 /* Which of the eight words at p lie in [base, base + used): bit i for p[i]. The forms are
@@ -131,7 +147,7 @@ MO_INLINE uint32_t mo_cpu_in_range8(const uintptr_t *p, uintptr_t base, uintptr_
         return mask | high << 4;
     }
     mask = 0;
-    for (int i = 0; i < 8; i++) mask |= (uint32_t)(p[i] - base < used) << i;
+    for (int i = 0; i < 8; i++) mask |= (uint32_t)(mo_cpu_peek(&p[i]) - base < used) << i;
     return mask;
 }
 
