@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Every atomic access in src/ says why its memory order is enough:
-#  - an ordered one (_acq, _rel, _acqrel, _seq) has a comment on its line or in the 3 lines above
-#    with a letter in brackets, the name of the site: /* [P] */. The same letter stands at one more
-#    site at least, or the comment names the partner's letter: /* [L] pairs with [U] */. A partner
-#    is looked for in the same file and its header; elsewhere: [U] in lock.h, or lock.h [U];
+#  - an ordered one (_acq, _rel, _acqrel, _seq) has a comment on its line, in the 3 lines above or in
+#    the line below with a letter in brackets, the name of the site: /* [P] */. The same letter
+#    stands at one more site at least, or the comment names the partner's letter: /* [L] pairs with
+#    [U] */. A partner is looked for in the same file and its header; elsewhere: [U] in lock.h, or
+#    lock.h [U];
 #  - a relaxed one (_rlx) has a comment there.
 # src/base/atomic.h, which defines the accesses, is left out.
 set -euo pipefail
@@ -35,52 +36,65 @@ function comment(line,    text, at, end) {
 }
 function violation(where, what) { print where ": " what; bad++ }
 
-FNR == 1 { inside = 0; delete said; here = unit(FILENAME) }
+# One access at a line whose next line is known by now: the formatter may have moved the comment there.
+function check_access(call, line,    where, near, i, text, letter, before, rest, other, named) {
+    where = file ":" line
+    near = said[line + 1] said[line] said[line - 1] said[line - 2] said[line - 3]
+    if (call ~ /_rlx/) {
+        relaxed++
+        if (near ~ /^[ \t]*$/) violation(where, call " says not why relaxed is enough")
+        return
+    }
+    ordered++
+    if (near !~ /\[[A-Z]\]/) {
+        violation(where, call " has no letter such as [P] that names its partner")
+        return
+    }
+    # The nearest line with a letter speaks for this access; its first letter is the site.
+    for (i = line; i >= line - 3 && said[i] !~ /\[[A-Z]\]/; i--) {}
+    if (i < line - 3) i = line + 1
+    text = said[i]
+    match(text, /\[[A-Z]\]/)
+    letter = substr(text, RSTART + 1, 1)
+    before = substr(text, 1, RSTART - 1)
+    rest = substr(text, RSTART + RLENGTH) (has_code[i + 1] ? "" : said[i + 1]) # a comment may go on
+    sites[here, letter]++
+    first[here, letter] = where
+    # "pairs with file.c [X]" in front: the letter is shared with that file.
+    if (match(before, /with [a-z0-9_]+\.[ch] $/)) {
+        other = unit(substr(before, RSTART + 5, RLENGTH - 6))
+        partner[where] = other SUBSEP letter
+        paired[here, letter] = 1
+    }
+    while (match(rest, /([a-z0-9_]+\.[ch] )?\[[A-Z]\]( in [a-z0-9_]+\.[ch])?/)) {
+        named = substr(rest, RSTART, RLENGTH)
+        rest = substr(rest, RSTART + RLENGTH)
+        other = here
+        if (match(named, /[a-z0-9_]+\.[ch]/)) other = unit(substr(named, RSTART, RLENGTH))
+        match(named, /\[[A-Z]\]/)
+        partner[where, ++count] = other SUBSEP substr(named, RSTART + 1, 1)
+        paired[here, letter] = 1
+    }
+}
+function check_pending(    i) {
+    for (i = 1; i <= num_pending; i++) check_access(pending[i], pending_line)
+    num_pending = 0
+}
+
+FNR == 1 { check_pending(); inside = 0; delete said; delete has_code; file = FILENAME; here = unit(FILENAME) }
 {
     code = ""
     said[FNR] = comment($0)
+    has_code[FNR] = code !~ /^[ \t]*$/
+    check_pending()
     while (match(code, /mo_(load|store|cas|add|sub|or|and|fetch_[a-z]+|xchg|fence)_[a-z0-9_]*[ \t]*\(/)) {
-        call = substr(code, RSTART, RLENGTH - 1)
+        pending[++num_pending] = substr(code, RSTART, RLENGTH - 1)
+        pending_line = FNR
         code = substr(code, RSTART + RLENGTH)
-        where = FILENAME ":" FNR
-        near = said[FNR] said[FNR - 1] said[FNR - 2] said[FNR - 3]
-        if (call ~ /_rlx/) {
-            relaxed++
-            if (near ~ /^[ \t]*$/) violation(where, call " says not why relaxed is enough")
-            continue
-        }
-        ordered++
-        if (near !~ /\[[A-Z]\]/) {
-            violation(where, call " has no letter such as [P] that names its partner")
-            continue
-        }
-        # The nearest line with a letter speaks for this access; its first letter is the site.
-        for (i = FNR; said[i] !~ /\[[A-Z]\]/; i--) {}
-        text = said[i]
-        match(text, /\[[A-Z]\]/)
-        letter = substr(text, RSTART + 1, 1)
-        before = substr(text, 1, RSTART - 1)
-        rest = substr(text, RSTART + RLENGTH)
-        sites[here, letter]++
-        first[here, letter] = where
-        # "pairs with file.c [X]" in front: the letter is shared with that file.
-        if (match(before, /with [a-z0-9_]+\.[ch] $/)) {
-            other = unit(substr(before, RSTART + 5, RLENGTH - 6))
-            partner[where] = other SUBSEP letter
-            paired[here, letter] = 1
-        }
-        while (match(rest, /([a-z0-9_]+\.[ch] )?\[[A-Z]\]( in [a-z0-9_]+\.[ch])?/)) {
-            named = substr(rest, RSTART, RLENGTH)
-            rest = substr(rest, RSTART + RLENGTH)
-            other = here
-            if (match(named, /[a-z0-9_]+\.[ch]/)) other = unit(substr(named, RSTART, RLENGTH))
-            match(named, /\[[A-Z]\]/)
-            partner[where, ++count] = other SUBSEP substr(named, RSTART + 1, 1)
-            paired[here, letter] = 1
-        }
     }
 }
 END {
+    check_pending()
     for (key in sites) {
         letters++
         split(key, part, SUBSEP)

@@ -131,7 +131,7 @@ static void run_stopped(mo_thread *t, cycle *c) {
     mo_check_typed_fields();
 #endif
 #if MO_MUTANT_start_before_sweep
-    mo_store_rel(&mo_the_world.stopping, 0);
+    mo_store_rel(&mo_the_world.stopping, 0); /* [R] of stop.c, too early: with stop.c [P] */
     mo_futex_wake(&mo_the_world.stopping, INT32_MAX);
     mo_futex_wait(&(uint32_t){0}, 0, 200000);
 #endif

@@ -100,7 +100,8 @@ static void list_join(mo_span_list *to, mo_span_list *from) {
 }
 
 static bool is_unswept(const mo_span *s) {
-    return s->kind != MO_KIND_MANUAL && mo_load_acq(&s->sweepgen) != mo_the_heap.sweepgen; /* [A] */
+    return s->kind != MO_KIND_MANUAL &&
+           mo_load_acq(&s->sweepgen) != mo_the_heap.sweepgen; /* [A] with [S] */
 }
 
 static mo_shard *shard_of(const mo_span *s) {
