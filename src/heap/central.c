@@ -25,7 +25,7 @@
 MO_GLOBAL mo_central mo_centrals[MO_NUM_CENTRALS];
 MO_GLOBAL mo_heap_hooks mo_hooks;
 
-enum { SWEEP_POLL_NS = 50000 };
+enum { SWEEP_POLL_NS = 50000, SWEEP_BUDGET = MO_VARIETY >= 2 ? 3 : 100 };
 
 void mo_central_init(mo_central *c, mo_kind kind, unsigned size_class,
                      const struct mo_type_info *type, uint32_t type_id) {
@@ -334,15 +334,18 @@ static mo_span *give_back_locked(mo_shard *sh, mo_span *old) {
     return old;
 }
 
-mo_span *mo_central_take(mo_central *c, mo_cache *owner, mo_span *old, bool *is_whole) {
-    *is_whole = false;
+/* A span with a free slot from the lists, or NULL; old goes back. *budget unswept spans may be swept
+ * in vain: where most of them turn out full, one refill would go through them all, and a stop would
+ * wait for it. */
+static mo_span *take_from_lists(mo_central *c, mo_cache *owner, mo_span *old, bool *is_whole,
+                                uint32_t *budget) {
     for (int i = 0; i < MO_SHARDS; i++) {
         mo_shard *sh = &c->shard[(owner->shard + i) % MO_SHARDS];
         while (old || has_any(&sh->partial) || has_any(&sh->unswept)) {
             mo_lock_acquire(&sh->lock);
             mo_span *empty =
                 old ? give_back_locked(sh, old) : NULL; /* old is of this shard: see own */
-            mo_span *s = pop_locked(sh, owner);
+            mo_span *s = *budget > 0 ? pop_locked(sh, owner) : NULL;
             mo_lock_release(&sh->lock);
             old = NULL;
             if (empty) mo_heap_put_span(empty);
@@ -352,6 +355,7 @@ mo_span *mo_central_take(mo_central *c, mo_cache *owner, mo_span *old, bool *is_
             swept(sh);
             *is_whole = num_live == 0;
             if (num_live < s->nelems) return s;
+            --*budget;
 #if MO_MUTANT_stolen_to_wrong_shard
             old = s;
             continue;
@@ -361,8 +365,21 @@ mo_span *mo_central_take(mo_central *c, mo_cache *owner, mo_span *old, bool *is_
             else
                 mo_central_release(s); /* own made it one of our shard's; sh is another */
         }
+        if (*budget == 0) return NULL;
     }
-    mo_span *s = fresh_span(c);
+    return NULL;
+}
+
+mo_span *mo_central_take(mo_central *c, mo_cache *owner, mo_span *old, bool *is_whole) {
+    uint32_t budget = SWEEP_BUDGET;
+    *is_whole = false;
+    mo_span *s = take_from_lists(c, owner, old, is_whole, &budget);
+    if (s) return s;
+    s = fresh_span(c);
+    if (!s && budget == 0) { /* memory is short: go through them all */
+        budget = UINT32_MAX;
+        return take_from_lists(c, owner, NULL, is_whole, &budget);
+    }
     if (!s) return NULL;
     set_used(c);
     *is_whole = true;
