@@ -35,6 +35,7 @@ typedef struct mo_cache {
     uint64_t freed_objects, freed_bytes;     /* by mound_free or swept by this thread, ever */
     int64_t live_delta;                      /* claimed, not yet added to heap.live_bytes */
     mo_span *transit;                        /* taken from a central, not yet in its slot */
+    uint32_t is_sweeping;                    /* an unswept span that it took; owner */
     uint8_t shard;                           /* const: where its spans go back to */
 } mo_cache;
 
