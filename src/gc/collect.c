@@ -132,7 +132,8 @@ static void run_stopped(mo_thread *t, cycle *c) {
     for (mo_thread *each = mo_the_world.threads; each; each = each->next)
         mo_cache_begin_mark(&each->cache);
     if (gc->debug.verify) mo_check_heap();
-    if (gc->debug.gctrace || MO_VARIETY >= 2) mo_census_name_unknown();
+    /* TSan has a thread of its own. */
+    if (gc->debug.gctrace || (MO_VARIETY >= 2 && !MO_TSAN)) mo_census_name_unknown();
     gc->stack_bytes = mo_roots_add_all(t);
     c->mark = mo_mark_run(c->workers - 1);
     gc->root_bytes = c->mark.root_bytes - gc->stack_bytes;
