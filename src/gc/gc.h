@@ -36,6 +36,8 @@ typedef struct mo_gc {
     uint64_t
         unused_bytes;   /* claimed by caches then, not handed out: allocating them costs nothing */
     uint64_t num_begun; /* collections that began; written under lock */
+    uint64_t num_ended; /* number of the last one that driver.c ended */
+    uint64_t black_bytes; /* allocated during the last mark */
     uint64_t num_gc, num_forced;
     uint64_t start_ns;      /* of the process, for gctrace */
     uint64_t last_end_ns;   /* end of the last collection */
@@ -54,6 +56,8 @@ typedef enum mo_gc_reason { MO_GC_HEAP, MO_GC_FORCED, MO_GC_IDLE, MO_GC_MEMORY }
 /* Collects. From inside the runtime (in_runtime > 0); the caller has called
  * mo_thread_publish_here at its entry. */
 void mo_gc_collect(mo_thread *t, mo_gc_reason reason);
+/* The trigger was reached. GC lock held. */
+bool mo_gc_is_due(void);
 /* Collects if the trigger was reached. */
 void mo_gc_poll(mo_thread *t);
 /* Sweeps everything that is unswept, and waits for what other threads are sweeping. */

@@ -97,6 +97,8 @@ void mo_central_begin_sweep(mo_central *c);
 uint32_t mo_central_sweep(mo_central *c, uint32_t max);
 /* Waits for the spans that other threads have taken to sweep. */
 void mo_central_await_sweeps(mo_central *c);
+/* Gives spans back that hold nothing any more: for those that no sweep looks at. */
+void mo_central_release_empty(mo_central *c);
 /* In the child of a fork: nobody else sweeps. */
 void mo_central_after_fork(mo_central *c);
 /* Found dead by the last mark, and not swept yet. The caller keeps sweeps of that span away. */

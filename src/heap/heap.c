@@ -135,6 +135,7 @@ static bool grow_locked(uint32_t num_pages) {
     mo_os_no_dump(lo, bytes, false);
     size_t skip = first == 0 ? FIRST_HUGE_BYTES : 0;
     mo_os_huge(lo + skip, bytes - skip);
+    if (h->grown) h->grown(lo, bytes); /* before anything lies there */
     mo_page_alloc_grow(&h->pages, n);
     if (first == 0) {
         bool is_zero;

@@ -19,7 +19,11 @@ typedef struct mo_heap {
     size_t table_bytes;    /* const: reserved for side tables */
     uint64_t committed_table_bytes;
     uint32_t sweepgen; /* counts collections; a span with an older one is unswept */
-    uint64_t swept_objects, swept_bytes; /* freed by sweeps outside of caches, ever */
+    /* Marking while threads run: slots are claimed black (M=1), and no span goes back to the page
+     * heap, since the marker may hold addresses in it. Changes while all are stopped. */
+    bool is_marking;
+    void (*grown)(uintptr_t lo, size_t bytes); /* const; heap lock held; NULL: nobody cares */
+    uint64_t swept_objects, swept_bytes;       /* freed by sweeps outside of caches, ever */
     /* Claimed since the last mark + marked then. Caches add to it in batches, from all threads:
      * a line of its own. */
     int64_t live_bytes MO_ALIGNED(64);
