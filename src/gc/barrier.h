@@ -16,7 +16,8 @@ bool mo_barrier_is_on(void);
 /* What is in force, for people. */
 const char *mo_barrier_text(void);
 
-/* false: some page may not be armed; this cycle has to be marked in one stop. */
+/* false: some page may not be armed, or the kernel has pinned memory, whose writes it does not
+ * report; this cycle has to be marked in one stop. */
 bool mo_barrier_arm(void);
 /* Returns the OS pages that were scanned again. */
 uint64_t mo_barrier_take(void);

@@ -214,12 +214,12 @@ static void first_stop(mo_thread *t, cycle *c) {
 }
 
 /* Until little is left, or a round does not help any more: then writers are faster than we. */
-static void pre_clean(cycle *c) {
+static void pre_clean(cycle *c, uint32_t num_helpers) {
     uint64_t last = UINT64_MAX;
     while (c->num_rounds < MAX_ROUNDS) {
         uint64_t pages = mo_barrier_take();
         c->round_pages[c->num_rounds++] = pages;
-        mo_mark_run(c->workers - 1, false);
+        mo_mark_run(num_helpers, false);
         if (pages <= FEW_PAGES || pages > last / 5 * 4) return;
         last = pages;
     }
@@ -243,12 +243,25 @@ static void release_empty(mo_central *c, void *arg) {
     if (c->kind == MO_KIND_MANUAL) mo_central_release_empty(c);
 }
 
+/* Threads that mark beside this one while the program runs: a quarter of the processors together,
+ * but all of them where somebody waits for the end. */
+static uint32_t helpers_beside_program(const cycle *c) {
+    if (c->reason != MO_GC_HEAP) return c->workers - 1;
+    return (uint32_t)mo_min((mo_the_gc.max_workers + 3) / 4, c->workers) - 1;
+}
+
 static bool mark_while_threads_run(mo_thread *t, cycle *c) {
+#if !MO_MUTANT_barrier_arms_late
     if (!mo_barrier_arm()) return false;
+#endif
     first_stop(t, c);
+    uint32_t num_helpers = helpers_beside_program(c);
     mo_mark_scan_manual_pages();
-    mo_mark_run(c->workers - 1, false);
-    pre_clean(c);
+    mo_mark_run(num_helpers, false);
+#if MO_MUTANT_barrier_arms_late
+    mo_barrier_arm();
+#endif
+    pre_clean(c, num_helpers);
     last_stop(t, c);
     mo_gc_each_central(false, release_empty, NULL);
     return true;

@@ -28,6 +28,7 @@ void mo_driver_after_fork(void) {
 static void collect(mo_thread *t, mo_gc_reason reason) {
     mo_gc *gc = &mo_the_gc;
     mo_lock_acquire_blocking(t, &gc->lock);
+    mo_thread_publish_here(t); /* what lies below is the collector's own */
     if (reason != MO_GC_HEAP || mo_gc_is_due()) mo_cycle_run(t, reason, true);
     uint64_t number = gc->num_begun;
     mo_lock_release(&gc->lock);

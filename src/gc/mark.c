@@ -653,7 +653,8 @@ static void rescan_marked(mo_marker *m) {
         }
         const mo_span *s = &mo_map.spans[page];
         const uint64_t *alloc = mo_span_alloc_bits(s), *mark = mo_span_mark_bits(s);
-        for (uint32_t w = 0; s->kind != MO_KIND_NOSCAN && w < mo_span_words(s); w++) {
+        bool has_pointers = mo_info_kind(info) != MO_KIND_NOSCAN;
+        for (uint32_t w = 0; has_pointers && w < mo_span_words(s); w++) {
             for (uint64_t bits = alloc[w] & mark[w]; bits; bits &= bits - 1) {
                 uintptr_t obj =
                     mo_span_start(s) + (uintptr_t)(w * 64 + mo_ctz64(bits)) * s->elem_bytes;
@@ -704,7 +705,7 @@ static void rescan_span(mo_marker *m, const mo_span *s, uintptr_t lo, uintptr_t 
     uintptr_t start = mo_span_start(s);
     uint32_t num = s->nelems;
     size_t bytes = s->elem_bytes;
-    if (s->kind == MO_KIND_NOSCAN || bytes == 0 || num == 0) return;
+    if (bytes == 0 || num == 0) return;
     const uint64_t *alloc = mo_span_alloc_bits(s), *mark = mo_span_mark_bits(s);
     uint32_t idx = lo > start ? (uint32_t)((lo - start) / bytes) : 0;
     for (; idx < num && start + idx * bytes < hi; idx++) {
@@ -721,7 +722,7 @@ void mo_mark_rescan(uintptr_t lo, uintptr_t hi) {
         uint32_t page = (uint32_t)((lo - mo_map.base) >> MO_PAGE_SHIFT);
         uint32_t info = mo_load_acq(&mo_map.info[page]); /* [Y] pairs with heap.c [Z] */
         uintptr_t end = mo_min(hi, mo_page_addr(page + 1));
-        if (info != 0) {
+        if (mo_info_kind(info) > MO_KIND_NOSCAN) {
             const mo_span *s = &mo_map.spans[mo_info_first_page(page, info)];
             end = mo_min(hi, mo_span_start(s) + ((uintptr_t)s->num_pages << MO_PAGE_SHIFT));
             rescan_span(m, s, lo, end);

@@ -50,9 +50,6 @@ static void set_mode(mo_cache_slot *slot, bool is_bump) {
 
 /* Slots of uncollectable memory are never marked; during marking all new ones are black. */
 static bool claims_black(const mo_span *s) {
-#if MO_MUTANT_claims_white
-    return s->kind == MO_KIND_MANUAL;
-#endif
     return s->kind == MO_KIND_MANUAL || mo_the_heap.is_marking;
 }
 

@@ -350,9 +350,6 @@ static mo_span *pop_locked(mo_shard *sh, mo_cache *owner) {
 /* The marker may hold addresses in a span, and would take what comes after it for what was there.
  */
 static bool keeps_empty_spans(void) {
-#if MO_MUTANT_spans_leave_during_mark
-    return false;
-#endif
     return mo_the_heap.is_marking;
 }
 
@@ -430,6 +427,7 @@ mo_span *mo_central_take_large(mo_kind kind, size_t size, size_t align,
     if (!s) return NULL;
     mo_unbury(mo_span_start(s), pages << MO_PAGE_SHIFT);
     mo_span_init(s, c, kind, 0, pages << MO_PAGE_SHIFT, 1, type, 0);
+    if (s->needs_zero && kind != MO_KIND_NOSCAN) mo_span_hide_words(s);
     mo_span_alloc_bits(s)[0] = 1;
     bool is_black =
         kind == MO_KIND_MANUAL || mo_the_heap.is_marking; /* as claims_black in cache.c */

@@ -85,7 +85,8 @@ void mo_centrals_init(void);
 mo_span *mo_central_take(mo_central *c, struct mo_cache *owner, mo_span *old, bool *is_whole);
 /* Gives an owned span back to its central. */
 void mo_central_release(mo_span *s);
-/* A span for one large object, allocated (A=1, M=0); NULL when exhausted. Not yet zeroed. */
+/* A span for one large object, allocated (A=1, M=0); NULL when exhausted. Where it needs_zero, its
+ * words are hidden until mo_span_clear_words. */
 mo_span *mo_central_take_large(mo_kind kind, size_t size, size_t align,
                                const struct mo_type_info *type);
 
