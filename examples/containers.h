@@ -130,7 +130,7 @@ typedef struct vec {
 
 static void vec_push(vec *v, void *item) {
     if (v->len == v->cap) {
-        size_t cap = v->cap ? 2 * v->cap : 4;
+        size_t cap = v->cap ? 2 * v->cap : 2;
         void **items = mound_alloc_array(cap, sizeof *items);
         if (v->len > 0) { memcpy(items, v->items, v->len * sizeof *items); }
         v->items = items; /* the old block is garbage now; nobody has to say so */
@@ -208,7 +208,7 @@ static void **map_at(map *m, text *key) {
 }
 
 /* ---------------------------------------------------------------- set of pointers
- * The same, doubled at half full: nearly all questions are answered by the first slot. */
+ * The same without hashes and values. */
 
 typedef struct set {
     const void **slots;
@@ -230,7 +230,7 @@ static bool set_insert(set *s, const void *item) {
 }
 
 static bool set_add(set *s, const void *item) {
-    if (s->len >= s->cap / 2) {
+    if (s->len >= s->cap / 4 * 3) {
         set old = *s;
         s->cap = old.cap ? 2 * old.cap : FIRST_SLOTS;
         s->slots = mound_alloc_array(s->cap, sizeof *s->slots);

@@ -63,9 +63,11 @@ static void check_heap(void) {
         page += s->num_pages;
     }
     assert_int_equal(listed, free_standing);
+    mo_runtime_enter(mo_self);
     mo_lock_acquire(&mo_the_heap.lock); /* the background thread may give pages back */
     mo_page_alloc_verify(&mo_the_heap.pages);
     mo_lock_release(&mo_the_heap.lock);
+    mo_runtime_leave(mo_self);
 }
 
 static int begin(void **state) {
@@ -86,12 +88,13 @@ static int end(void **state) {
 
 /* ---------------------------------------------------------------- modes */
 
+/* Downwards: see cache.h. */
 static void a_fresh_span_is_handed_out_in_order(void **state) {
     (void)state;
     char *p[512];
     for (int i = 0; i < 512; i++) {
         p[i] = alloc(16);
-        assert_ptr_equal(p[i], p[0] + i * 16);
+        assert_ptr_equal(p[i], p[0] - i * 16);
         assert_true(slot_for(16)->is_bump);
     }
     mo_span *first = span_of(p[0]);
@@ -124,12 +127,12 @@ static void slots_freed_behind_the_bump_are_found_again(void **state) {
     enum { N = 128 }; /* a whole span */
     char *p[N];
     bool again[N] = {false};
-    for (int i = 0; i < N; i++) p[i] = memset(alloc(64), 0xee, 64);
-    for (int i = 0; i < N; i += 3) mound_free(p[i]);
-    for (int i = 0; i < N; i += 3) {
+    for (int i = N; i-- > 0;) p[i] = memset(alloc(64), 0xee, 64);
+    for (int i = 1; i < N; i += 3) mound_free(p[i]);
+    for (int i = 1; i < N; i += 3) {
         char *q = alloc(64);
         int k = (int)((q - p[0]) / 64);
-        assert_true(k >= 0 && k < N && k % 3 == 0 && q == p[k] && !again[k]);
+        assert_true(k >= 0 && k < N && k % 3 == 1 && q == p[k] && !again[k]);
         again[k] = true;
         assert_false(slot_for(64)->is_bump);
         for (int b = 0; b < 64; b++) assert_int_equal(q[b], 0);
@@ -141,7 +144,7 @@ static void a_slot_freed_in_the_current_word_is_used_at_once(void **state) {
     (void)state;
     enum { N = 64 };
     char *p[N];
-    for (int i = 0; i < N; i++) p[i] = alloc(128);
+    for (int i = N; i-- > 0;) p[i] = alloc(128);
     for (int i = 0; i < N; i += 2) mound_free(p[i]);
     for (int i = 0; i < 10; i++) alloc(128); /* takes p[0], p[2] ... p[18] again */
     mound_free(p[7]);
@@ -154,7 +157,7 @@ static void slots_freed_by_another_thread_come_back(void **state) {
     (void)state;
     enum { N = 8 };
     void *p[N];
-    for (int i = 0; i < N; i++) p[i] = alloc(1000); /* a whole span */
+    for (int i = N; i-- > 0;) p[i] = alloc(1000); /* a whole span */
     mo_span *s = span_of(p[0]);
     for (int i = 0; i < N; i += 4) {
         mo_slot sl = {s, (uint32_t)i, (uintptr_t)p[i]};
@@ -267,7 +270,7 @@ static void double_free_in_the_own_bump_span(void **state) {
     (void)state;
     char *a = alloc(80), *b = alloc(80), *c = alloc(80);
     assert_true(slot_for(80)->is_bump);
-    assert_false(try_free(c + 80)); /* claimed, never handed out */
+    assert_false(try_free(c - 80)); /* claimed, never handed out */
     assert_true(try_free(a));
     assert_false(try_free(a));
     assert_true(try_free(c)); /* the last one: back behind the bump pointer */
@@ -281,18 +284,19 @@ static void double_free_in_the_own_bitmap_span(void **state) {
     (void)state;
     enum { N = 128 };
     char *p[N];
-    for (int i = 0; i < N; i++) p[i] = alloc(64);
-    for (int i = 0; i < N; i += 2) assert_true(try_free(p[i]));
-    assert_ptr_equal(alloc(64), p[0]);
+    for (int i = N; i-- > 0;) p[i] = alloc(64);
+    for (int i = 1; i < N; i += 2) assert_true(try_free(p[i]));
+    assert_ptr_equal(alloc(64), p[1]);
     assert_false(slot_for(64)->is_bump);
-    assert_false(try_free(p[2]));   /* claimed with the current word */
-    assert_false(try_free(p[100])); /* free, in a word not claimed yet */
-    assert_true(try_free(p[1]));    /* in the current word */
-    assert_false(try_free(p[1]));
-    assert_true(try_free(p[101])); /* in another word */
-    assert_false(try_free(p[101]));
+    assert_false(try_free(p[3]));   /* claimed with the current word */
+    assert_false(try_free(p[101])); /* free, in a word not claimed yet */
+    assert_true(try_free(p[2]));    /* in the current word */
+    assert_false(try_free(p[2]));
+    assert_true(try_free(p[100])); /* in another word */
+    assert_false(try_free(p[100]));
+    assert_true(try_free(p[1]));
     assert_true(try_free(p[0]));
-    for (int i = 3; i < N; i += 2) assert_int_equal(try_free(p[i]), i != 101);
+    for (int i = 4; i < N; i += 2) assert_int_equal(try_free(p[i]), i != 100);
 }
 
 static void double_free_in_full_and_partial_spans(void **state) {
@@ -427,9 +431,9 @@ static void claim_against_free(bool one_by_one, unsigned flush_every, size_t siz
             check_free_slots(slot, &r.errors);
             assert_true(mo_cache_refill(&claimer, slot, central));
         }
-        uintptr_t p = slot->bump;
-        if (slot->bump < slot->lim) {
-            slot->bump += slot->bytes;
+        uintptr_t p = slot->bump - slot->bytes;
+        if (slot->bump > slot->lim) {
+            slot->bump = p;
         } else {
             p = slot->word_base + mo_ctz64(slot->mask) * (uintptr_t)slot->bytes;
             slot->mask &= slot->mask - 1;

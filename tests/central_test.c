@@ -44,9 +44,8 @@ static void *take(mo_central *central) {
     mo_cache_slot *slot = mo_cache_slot_of(cache, (mo_kind)central->kind, central->size_class);
     uint32_t bytes = mo_size_classes[central->size_class].bytes;
     for (int i = 0; i < 2; i++) {
-        if (slot->bump + bytes <= slot->lim) {
-            uintptr_t p = slot->bump;
-            slot->bump += bytes;
+        if (slot->bump - slot->lim >= bytes) {
+            uintptr_t p = slot->bump -= bytes;
             return (void *)p;
         }
         if (slot->mask != 0) {
@@ -258,25 +257,26 @@ static void a_sweep_keeps_what_is_marked_and_nothing_else(void **state) {
 static void a_sweep_leaves_claimed_slots_to_their_cache(void **state) {
     (void)state;
     mo_central *c = central_of(MO_KIND_SCAN, 16);
-    void *first = take(c); /* 511 more are claimed */
-    collect(&first, 1);
+    void *top = take(c); /* 511 more are claimed, below it */
+    char *first = (char *)top - 511 * 16;
+    collect(&top, 1);
     sweep_all();
-    for (int i = 1; i < 512; i++) {
+    for (int i = 510; i >= 0; i--) {
         void *p = take(c);
-        assert_ptr_equal(p, (char *)first + i * 16);
+        assert_ptr_equal(p, first + i * 16);
         assert_true(is_alloc(p));
     }
     /* The same in bitmap mode. */
     mo_cache_flush(cache);
-    for (int i = 0; i < 512; i += 2) assert_true(free_slot((char *)first + i * 16));
+    for (int i = 0; i < 512; i += 2) assert_true(free_slot(first + i * 16));
     void *again = take(c);
     assert_ptr_equal(again, first);
     collect(&again, 1);
     sweep_all();
-    for (int i = 2; i < 64; i += 2) assert_ptr_equal(take(c), (char *)first + i * 16);
+    for (int i = 2; i < 64; i += 2) assert_ptr_equal(take(c), first + i * 16);
     /* Behind the claimed word the sweep has freed all: also what was in odd places. */
-    assert_ptr_equal(take(c), (char *)first + 64 * 16);
-    assert_ptr_equal(take(c), (char *)first + 65 * 16);
+    assert_ptr_equal(take(c), first + 64 * 16);
+    assert_ptr_equal(take(c), first + 65 * 16);
 }
 
 static void partial_and_full_spans_all_become_unswept(void **state) {
@@ -517,7 +517,8 @@ static void stolen_spans_that_are_full_stay_in_lists_of_their_shard(void **state
     (void)state;
     mo_cache *first = cache;
     mo_central *c = central_of(MO_KIND_SCAN, 1024);
-    size_t n = fill_spans(c, 5, objects);
+    enum { FULL = 3 }; /* no more than one refill sweeps in vain */
+    size_t n = fill_spans(c, FULL, objects);
     cache = calloc(1, sizeof *cache);
     cache->shard = 3;
     collect(objects, n); /* all of them live */
@@ -525,12 +526,32 @@ static void stolen_spans_that_are_full_stay_in_lists_of_their_shard(void **state
     void *p = take(c);
     assert_non_null(p);
     assert_int_equal(mo_the_heap.inuse_pages, inuse + 1);
-    expect_lists(c, 0, 0, 5);
+    expect_lists(c, 0, 0, FULL);
     mo_cache_flush(cache);
     for (size_t i = 0; i < n; i += 3) assert_true(free_slot(objects[i]));
-    expect_lists(c, 0, 6, 0);
+    expect_lists(c, 0, FULL + 1, 0);
     free(cache);
     cache = first;
+}
+
+/* Where all unswept spans turn out full, a refill gives up in time and takes a fresh one. */
+static void a_refill_sweeps_a_bounded_number_of_full_spans(void **state) {
+    (void)state;
+    enum { SPANS = 250 };
+    mo_central *c = central_of(MO_KIND_SCAN, 2048);
+    static void *live[SPANS * 64];
+    size_t n = fill_spans(c, SPANS, live);
+    assert_in_range(n, SPANS, SPANS * 64);
+    collect(live, n);
+    void *fresh = take(c);
+    assert_non_null(fresh);
+    lens left = lens_of(c);
+    assert_in_range(left.unswept, SPANS / 2, SPANS - 1);
+    mo_cache_flush(cache);
+    sweep_all();
+    assert_true(free_slot(fresh));
+    for (size_t i = 0; i < n; i++) assert_true(free_slot(live[i]));
+    expect_lists(c, 0, 0, 0);
 }
 
 /* ---------------------------------------------------------------- large objects */
@@ -641,6 +662,7 @@ int main(void) {
         TEST(an_object_freed_while_a_cache_takes_its_span),
         TEST(a_cache_steals_from_other_shards),
         TEST(stolen_spans_that_are_full_stay_in_lists_of_their_shard),
+        TEST(a_refill_sweeps_a_bounded_number_of_full_spans),
         TEST(large_objects_come_and_go_with_their_pages),
         TEST(large_objects_are_aligned_as_asked),
         TEST(sizes_beyond_the_reservation_are_refused),

@@ -107,7 +107,11 @@ __attribute__((unused)) static void watch_all(void *arg) {
 /* Makes num subjects and a few more that die with them, far down the stack. */
 __attribute__((unused)) static void watch(size_t num, void *(*make)(size_t i)) {
     watch_order order = {make, num};
-    if (!watched) watched = mound_alloc_array(WATCH_MAX, sizeof *watched);
+    if (!watched) {
+        watched = mound_alloc_array(WATCH_MAX, sizeof *watched);
+        /* What stands below it is kept by the root's word too: no subject. */
+        mound_keep_alive(mound_alloc_array(WATCH_MAX, sizeof *watched));
+    }
     memset(watched, 0, WATCH_MAX * sizeof *watched);
     apart(watch_all, &order);
 }

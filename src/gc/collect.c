@@ -23,6 +23,7 @@ enum {
     HEAP_WAIT_NS = 1000000,
     THROTTLE_NS = 200000,
     SHORT_MARK_BYTES = 2 << 20,
+    SWEEP_POLL_NS = 50000,
 };
 
 /* ---------------------------------------------------------------- centrals */
@@ -57,10 +58,20 @@ static void await_sweeps(mo_central *c, void *arg) {
     mo_central_await_sweeps(c);
 }
 
+/* await_sweeps has taken every lock under which a cache may have taken a span. */
+static void await_caches(void) {
+    mo_lock_acquire_blocking(mo_self, &mo_the_world.registry);
+    for (mo_thread *t = mo_the_world.threads; t; t = t->next)
+        while (mo_load_acq(&t->cache.is_sweeping)) /* [W] pairs with central.c [X] */
+            mo_futex_wait(&t->cache.is_sweeping, 1, SWEEP_POLL_NS);
+    mo_lock_release(&mo_the_world.registry);
+}
+
 void mo_gc_sweep_all(void) {
     mo_gc_sweep_some(UINT32_MAX);
 #if !MO_MUTANT_gc_leaves_sweeps
     mo_gc_each_central(false, await_sweeps, NULL);
+    await_caches();
 #endif
 }
 

@@ -23,9 +23,9 @@ MO_INLINE size_t class_bytes(unsigned sc) { return mo_size_classes[sc].bytes; }
 /* Takes a slot that the cache has claimed; NULL if it has none. */
 MO_INLINE void *take_claimed(mo_cache_slot *slot, unsigned sc) {
     size_t bytes = class_bytes(sc);
-    uintptr_t p = slot->bump, next = p + bytes;
-    if (next <= slot->lim) {
-        mo_store_rlx(&slot->bump, next); /* as in mo_malloc */
+    uintptr_t p = slot->bump - bytes;
+    if (slot->bump - slot->lim >= bytes) {
+        mo_store_rlx(&slot->bump, p); /* as in mo_malloc */
         if (slot->zero_each) memset((void *)p, 0, bytes);
         return (void *)p;
     }

@@ -1,9 +1,9 @@
 /* malloc.h - allocation: the fast path, inline. Floor gc.
  *
- * Fast path, bump mode, up to 1 KiB: one thread-local load, one table look-up, an add, a compare,
- * a store. The memory is zero already (heap/cache.c clears spans of small slots as a whole).
- * A thread stopped between the load and the store of bump has allocated nothing yet; its slot
- * stays claimed, and the collector leaves claimed slots alone. After the store the object is
+ * Fast path, bump mode, up to 1 KiB: one thread-local load, one table look-up, two subtractions, a
+ * compare, a store. The memory is zero already (heap/cache.c clears spans of small slots as a
+ * whole). A thread stopped between the load and the store of bump has allocated nothing yet; its
+ * slot stays claimed, and the collector leaves claimed slots alone. After the store the object is
  * allocated and its address is in a register, where the scan finds it.
  */
 #ifndef MO_MALLOC_H
@@ -26,10 +26,12 @@ MO_INLINE void *mo_malloc(size_t size, mo_kind kind) {
     if (MO_LIKELY(size <= MO_MAX_TABLE_16_BYTES)) {
         unsigned sc = mo_size_to_class_16[(size + 15) / 16];
         mo_cache_slot *slot = mo_cache_slot_of(&mo_self->cache, kind, sc);
-        uintptr_t p = slot->bump, next = p + mo_size_classes[sc].bytes;
-        if (MO_LIKELY(next <= slot->lim)) {
-            mo_store_rlx(&slot->bump, next); /* the owner's word; its handler's stop publishes it */
-            return (void *)p;
+        uintptr_t bump = slot->bump;
+        size_t bytes = mo_size_classes[sc].bytes;
+        if (MO_LIKELY(bump - slot->lim >= bytes)) {
+            bump -= bytes;
+            mo_store_rlx(&slot->bump, bump); /* the owner's word; its handler's stop publishes it */
+            return (void *)bump;
         }
     }
     return mo_malloc_slow(size, kind);

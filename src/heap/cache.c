@@ -15,7 +15,7 @@
 enum { CLEAR_SPAN_MAX = 1024, PUBLISH_BYTES = 1 << 20, LIVE_BATCH_BYTES = 64 << 10 };
 
 static uint32_t bump_idx(const mo_cache_slot *slot) {
-    /* bump == end of the span is legal here, so no reciprocal: it is exact below the end only */
+    /* bump == end of the span is legal here, so no reciprocal: it is exact below the end only. */
     return (uint32_t)((mo_load_rlx(&slot->bump) - mo_span_start(slot->span)) /
                       slot->bytes); /* owner's word */
 }
@@ -32,8 +32,7 @@ static void set_range(uint64_t *bits, uint32_t lo, uint32_t hi) {
 void mo_cache_claimed(const mo_cache_slot *slot, uint64_t bits[MO_BITS_PAGE_WORDS]) {
     memset(bits, 0, MO_BITS_PAGE_WORDS * 8);
     if (slot->is_bump) {
-        set_range(bits, bump_idx(slot),
-                  (uint32_t)((slot->lim - mo_span_start(slot->span)) / slot->bytes));
+        set_range(bits, 0, bump_idx(slot));
     } else if (slot->mask) {
         bits[slot->word] = slot->mask;
     }
@@ -74,8 +73,8 @@ static void claim_whole(mo_cache *c, mo_cache_slot *slot) {
         slot->zero_each = false;
     }
     s->needs_zero = true;
-    mo_store_rlx(&slot->lim, start + bytes); /* read by the collector of a stopped owner */
-    mo_store_rlx(&slot->bump, start);        /* likewise */
+    mo_store_rlx(&slot->lim, start);          /* read by the collector of a stopped owner */
+    mo_store_rlx(&slot->bump, start + bytes); /* likewise */
     count_claimed(c, s->nelems, bytes);
     c->live_delta += (int64_t)bytes;
 }
@@ -214,7 +213,7 @@ static void unused_of(const mo_cache_slot *slot, uint64_t *objects, uint64_t *by
     uint32_t size = mo_load_rlx(&slot->bytes); /* a moment's value */
     if (size == 0) return;
     uintptr_t bump = mo_load_rlx(&slot->bump), lim = mo_load_rlx(&slot->lim); /* a moment's value */
-    uint64_t n = mo_load_rlx(&slot->is_bump) ? (lim > bump ? (lim - bump) / size : 0)
+    uint64_t n = mo_load_rlx(&slot->is_bump) ? (bump > lim ? (bump - lim) / size : 0)
                                              : mo_popcount64(mo_load_rlx(&slot->mask)); /* same */
     *objects += n;
     *bytes += n * size;
@@ -287,7 +286,7 @@ static bool is_claimed(const mo_cache_slot *slot, const mo_slot *sl) {
 #if MO_MUTANT_free_forgets_claimed
     return false;
 #endif
-    if (slot->is_bump) return sl->base >= slot->bump && sl->base < slot->lim;
+    if (slot->is_bump) return sl->base < slot->bump;
     return sl->idx / 64 == slot->word && (slot->mask >> (sl->idx % 64) & 1);
 }
 
@@ -305,11 +304,11 @@ static mo_free_result free_owned(mo_cache *c, mo_cache_slot *slot, const mo_slot
     if (!(mo_load_rlx(alloc) & bit) || is_claimed(slot, sl))
         return MO_FREE_NOT_ALLOCATED; /* own span */
     mo_bury(sl->base, s->elem_bytes);
-    if (slot->is_bump && sl->base + slot->bytes == slot->bump) {
+    if (slot->is_bump && sl->base == slot->bump) {
         mo_unbury(sl->base, slot->bytes);
         if (!slot->zero_each) memset((void *)sl->base, 0, slot->bytes);
         mo_signal_fence();
-        mo_store_rlx(&slot->bump, sl->base); /* handed back to the claimed ones */
+        mo_store_rlx(&slot->bump, sl->base + slot->bytes); /* handed back to the claimed ones */
         count_reclaimed(c, slot);
     } else if (!slot->is_bump && sl->idx / 64 == slot->word) {
         mo_unbury(sl->base, slot->bytes);

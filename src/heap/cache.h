@@ -1,12 +1,15 @@
 /* cache.h - the first level: what one thread allocates from, without lock or atomic. Floor heap.
  *
  * Per span class one owned span, in one of two modes:
- *   bump    a span that came back with no slot allocated: slots from bump up to lim
- *   bitmap  a partly used one: mask holds the free slots of the current word of 64
- * All slots so handed to the cache are *claimed*: A=1 in the span's bits, although some are not
- * handed out yet. The owner changes bump or mask by single stores, so a thread that is stopped
- * in the middle of an allocation leaves either state; the collector reads both, never writes
- * them, and leaves claimed slots alone (mo_cache_claimed). That is why the fast path needs no flag.
+ *   bump    a span that came back with no slot allocated: slots from bump down to lim. Downwards,
+ *           since a root's word that is exactly the base of an object keeps its lower neighbour too
+ *           (docs/design/gc.md): that is then what was allocated next, more often a part of the
+ * same structure than what was allocated before. bitmap  a partly used one: mask holds the free
+ * slots of the current word of 64 All slots so handed to the cache are *claimed*: A=1 in the span's
+ * bits, although some are not handed out yet. The owner changes bump or mask by single stores, so a
+ * thread that is stopped in the middle of an allocation leaves either state; the collector reads
+ * both, never writes them, and leaves claimed slots alone (mo_cache_claimed). That is why the fast
+ * path needs no flag.
  *
  * Who may call: the owner; the collector for a stopped owner where it is said.
  */
@@ -16,7 +19,7 @@
 #include "heap/central.h"
 
 typedef struct mo_cache_slot {
-    uintptr_t bump, lim; /* bump mode; bump == lim: empty */
+    uintptr_t bump, lim; /* bump mode: free from lim to bump; bump == lim: empty */
     uint64_t mask;       /* bitmap mode: claimed, not handed out, bit i: word_base + i * bytes */
     uintptr_t word_base;
     mo_span *span;  /* NULL: none yet */
@@ -35,6 +38,7 @@ typedef struct mo_cache {
     uint64_t freed_objects, freed_bytes;     /* by mound_free or swept by this thread, ever */
     int64_t live_delta;                      /* claimed, not yet added to heap.live_bytes */
     mo_span *transit;                        /* taken from a central, not yet in its slot */
+    uint32_t is_sweeping;                    /* an unswept span that it took; owner */
     uint8_t shard;                           /* const: where its spans go back to */
 } mo_cache;
 

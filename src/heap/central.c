@@ -25,7 +25,7 @@
 MO_GLOBAL mo_central mo_centrals[MO_NUM_CENTRALS];
 MO_GLOBAL mo_heap_hooks mo_hooks;
 
-enum { SWEEP_POLL_NS = 50000 };
+enum { SWEEP_POLL_NS = 50000, SWEEP_BUDGET = MO_VARIETY >= 2 ? 3 : 100 };
 
 void mo_central_init(mo_central *c, mo_kind kind, unsigned size_class,
                      const struct mo_type_info *type, uint32_t type_id) {
@@ -215,8 +215,12 @@ static mo_span *pop_unswept_locked(mo_shard *sh) {
     mo_span *s = list_pop(&sh->unswept);
     if (!s) return NULL;
     mo_span_set_state(s, MO_SPAN_SWEEPING);
-    mo_add_rlx(&sh->num_sweeping, 1); /* who waits takes the lock first */
     return s;
+}
+
+/* One more is being swept. Lock held: who waits takes it first. */
+static void count_sweeping_locked(mo_shard *sh) {
+    mo_add_rlx(&sh->num_sweeping, 1); /* see above */
 }
 
 /* One of those popped is done. */
@@ -233,6 +237,7 @@ uint32_t mo_central_sweep(mo_central *c, uint32_t max) {
         while (num < max && has_any(&sh->unswept)) {
             mo_lock_acquire(&sh->lock);
             mo_span *s = pop_unswept_locked(sh);
+            if (s) count_sweeping_locked(sh);
             mo_lock_release(&sh->lock);
             if (!s) break;
             sweep_and_place(s);
@@ -255,7 +260,7 @@ void mo_span_ensure_swept(mo_span *s) {
     if (mine) {
         list_remove(&sh->unswept, s);
         mo_span_set_state(s, MO_SPAN_SWEEPING);
-        mo_add_rlx(&sh->num_sweeping, 1); /* as in pop_unswept_locked */
+        count_sweeping_locked(sh);
     }
     mo_lock_release(&sh->lock);
     if (mine) {
@@ -343,7 +348,8 @@ static void set_used(mo_central *c) {
 /* A partial span, or an unswept one that may turn out full, as owner. Lock held. */
 static mo_span *pop_locked(mo_shard *sh, mo_cache *owner) {
     mo_span *s = list_pop(&sh->partial);
-    if (!s) s = pop_unswept_locked(sh);
+    if (!s && (s = pop_unswept_locked(sh)) != NULL)
+        mo_store_rlx(&owner->is_sweeping, 1); /* published by the lock */
     return s ? own(s, owner) : NULL;
 }
 
@@ -364,24 +370,28 @@ static mo_span *give_back_locked(mo_shard *sh, mo_span *old) {
     return old;
 }
 
-mo_span *mo_central_take(mo_central *c, mo_cache *owner, mo_span *old, bool *is_whole) {
-    *is_whole = false;
+/* A span with a free slot from the lists, or NULL; old goes back. *budget unswept spans may be
+ * swept in vain: where most of them turn out full, one refill would go through them all, and a stop
+ * would wait for it. */
+static mo_span *take_from_lists(mo_central *c, mo_cache *owner, mo_span *old, bool *is_whole,
+                                uint32_t *budget) {
     for (int i = 0; i < MO_SHARDS; i++) {
         mo_shard *sh = &c->shard[(owner->shard + i) % MO_SHARDS];
         while (old || has_any(&sh->partial) || has_any(&sh->unswept)) {
             mo_lock_acquire(&sh->lock);
             mo_span *empty =
                 old ? give_back_locked(sh, old) : NULL; /* old is of this shard: see own */
-            mo_span *s = pop_locked(sh, owner);
+            mo_span *s = *budget > 0 ? pop_locked(sh, owner) : NULL;
             mo_lock_release(&sh->lock);
             old = NULL;
             if (empty) mo_heap_put_span(empty);
             if (!s) break;
             if (!is_unswept(s)) return s;
             uint32_t num_live = mo_span_sweep(s, NULL, owner);
-            swept(sh);
+            mo_store_rel(&owner->is_sweeping, 0); /* [X] pairs with collect.c [W] */
             *is_whole = num_live == 0;
             if (num_live < s->nelems) return s;
+            --*budget;
 #if MO_MUTANT_stolen_to_wrong_shard
             old = s;
             continue;
@@ -391,8 +401,21 @@ mo_span *mo_central_take(mo_central *c, mo_cache *owner, mo_span *old, bool *is_
             else
                 mo_central_release(s); /* own made it one of our shard's; sh is another */
         }
+        if (*budget == 0) return NULL;
     }
-    mo_span *s = fresh_span(c);
+    return NULL;
+}
+
+mo_span *mo_central_take(mo_central *c, mo_cache *owner, mo_span *old, bool *is_whole) {
+    uint32_t budget = SWEEP_BUDGET;
+    *is_whole = false;
+    mo_span *s = take_from_lists(c, owner, old, is_whole, &budget);
+    if (s) return s;
+    s = fresh_span(c);
+    if (!s && budget == 0) { /* memory is short: go through them all */
+        budget = UINT32_MAX;
+        return take_from_lists(c, owner, NULL, is_whole, &budget);
+    }
     if (!s) return NULL;
     set_used(c);
     *is_whole = true;

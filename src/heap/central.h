@@ -19,15 +19,18 @@
 #include <string.h>
 
 #include "heap/heap.h"
+#include "sys/cpu.h"
 
 typedef struct mo_span_list {
     uint32_t first, last; /* page numbers; 0: empty */
 } mo_span_list;
 
-typedef struct mo_shard {
+/* A cache line of its own: neighbours are other threads'. */
+typedef struct MO_ALIGNED(MO_CACHE_LINE_BYTES) mo_shard {
     mo_lock lock;
     mo_span_list unswept, partial, full;
-    uint32_t num_sweeping; /* spans taken from unswept, not swept yet; [X]/[W] */
+    uint32_t
+        num_sweeping; /* spans taken from unswept by others than caches, not swept yet; [X]/[W] */
 } mo_shard;
 
 typedef struct mo_central {
@@ -96,7 +99,8 @@ void mo_central_each_span(mo_central *c, void (*fn)(mo_span *s, void *arg), void
 void mo_central_begin_sweep(mo_central *c);
 /* Sweeps up to max spans of c; returns how many. */
 uint32_t mo_central_sweep(mo_central *c, uint32_t max);
-/* Waits for the spans that other threads have taken to sweep. */
+/* Waits for the spans that others than caches have taken to sweep; for those of caches, whoever
+ * calls this waits afterwards (mo_cache.is_sweeping). */
 void mo_central_await_sweeps(mo_central *c);
 /* Gives spans back that hold nothing any more: for those that no sweep looks at. */
 void mo_central_release_empty(mo_central *c);
