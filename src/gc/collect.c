@@ -130,12 +130,17 @@ MO_NOINLINE void mo_gc_collect(mo_thread *t, mo_gc_reason reason) {
     mo_gc *gc = &mo_the_gc;
     /* A collection that begins after this look stops us too, and sees all that we dropped. */
     uint64_t begun = mo_load_rlx(&gc->num_begun);
-    if (!mo_barrier_is_on() || (reason == MO_GC_HEAP && is_short()) || !mo_driver_ask(reason))
+    bool must_wait = reason != MO_GC_HEAP || gc->debug.stress != 0;
+    if (!mo_barrier_is_on() || (reason == MO_GC_HEAP && is_short())) {
         collect_here(t, reason, begun);
-    else if (reason == MO_GC_HEAP)
+    } else if (!must_wait && mo_driver_is_busy()) {
         throttle(t, begun);
-    else
+        return;
+    } else if (!mo_driver_ask(reason)) {
+        collect_here(t, reason, begun);
+    } else if (must_wait) {
         mo_driver_await(t, begun + 1, -1);
+    }
     if (reason == MO_GC_FORCED || reason == MO_GC_MEMORY) mo_gc_sweep_all();
     mo_cleanups_kick();
     mo_thread_clear_stack();

@@ -19,19 +19,25 @@
 static MO_GLOBAL uint32_t is_started;
 static MO_GLOBAL uint32_t request; /* reason + 1 of what was asked for; 0: nothing; slept on */
 static MO_GLOBAL uint32_t ended;   /* low half of num_ended: slept on */
+static MO_GLOBAL uint32_t is_collecting;
 
 void mo_driver_after_fork(void) {
     mo_store_rlx(&is_started, 0); /* the child is alone */
     mo_store_rlx(&request, 0);    /* likewise */
+    mo_store_rlx(&is_collecting, 0); /* likewise */
+    /* A collection was over, but not told yet: nobody would tell it now. */
+    mo_store_rlx(&mo_the_gc.num_ended, mo_the_gc.num_begun); /* likewise */
 }
 
 static void collect(mo_thread *t, mo_gc_reason reason) {
     mo_gc *gc = &mo_the_gc;
+    mo_store_rlx(&is_collecting, 1); /* others only glance */
     mo_lock_acquire_blocking(t, &gc->lock);
     mo_thread_publish_here(t); /* what lies below is the collector's own */
     if (reason != MO_GC_HEAP || mo_gc_is_due()) mo_cycle_run(t, reason, true);
     uint64_t number = gc->num_begun;
     mo_lock_release(&gc->lock);
+    mo_store_rlx(&is_collecting, 0);        /* likewise */
     mo_store_rel(&gc->num_ended, number);   /* [E] pairs with [F] */
     mo_store_rel(&ended, (uint32_t)number); /* [E] pairs with [F] */
     mo_futex_wake(&ended, INT32_MAX);
@@ -53,6 +59,10 @@ static void *driver_main(void *arg) {
         mo_thread_block_end(t);
     }
     return NULL;
+}
+
+bool mo_driver_is_busy(void) {
+    return mo_load_rlx(&request) != 0 || mo_load_rlx(&is_collecting); /* a glance */
 }
 
 static bool start_once(void) {
