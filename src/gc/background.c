@@ -3,10 +3,10 @@
  * Twice a second it sweeps what the program has not swept yet, in batches, giving way to a
  * collection between them: not at once, since a program that allocates sweeps as it goes, and two
  * threads sweeping the same classes only pass cache lines to and fro. Then it gives free memory
- * back, slowly (1 % of one CPU, measured by the time the madvise calls take): while the program
- * allocates, only what exceeds the next goal by a tenth; once it is idle, all but a twentieth of
- * what is live, three times as fast. A program that is idle for IDLE_NS and has allocated since the
- * last collection is collected once.
+ * back, slowly (1 % of one CPU, three once the process is idle, measured by the time the madvise
+ * calls take): while the program allocates, only what exceeds the next goal by a tenth; once it is
+ * idle, all but a twentieth of what is live, three times as fast. A program that is idle for
+ * IDLE_NS and has allocated since the last collection is collected once.
  *
  * The thread is not registered: it owns no object and is never stopped; the idle collection
  * needs a registered thread, and registers it for that time.
@@ -29,7 +29,8 @@ enum {
     BATCH_SPANS = 64,
     RELEASE_BYTES = 16 << 20, /* per step */
     START_BYTES = 1 << 20,    /* a smaller heap needs no thread */
-    CPU_SHARE = 100,
+    CPU_SHARE = 100,          /* one part in so many of a processor */
+    CPU_SHARE_IDLE = 33,      /* nobody else wants it; a gigabyte is back in a quarter minute */
 };
 
 static MO_GLOBAL uint32_t wake_word;
@@ -54,14 +55,17 @@ static size_t retain_bytes(bool idle) {
     return want > inuse ? want - inuse : inuse / 20;
 }
 
-static void release_some(bool idle) {
+/* false: nothing was left to release. */
+static bool release_some(bool idle) {
     uint64_t begin = mo_clock_ns();
     size_t done = mo_heap_scavenge(RELEASE_BYTES, retain_bytes(idle), !idle);
-    if (done == 0) return;
-    /* Sleep so long that what this step took is one part in CPU_SHARE. */
+    if (done == 0) return false;
+    /* Sleep so long that what this step took is one part in the share. */
     uint64_t took = mo_clock_ns() - begin;
     uint32_t now = mo_load_rlx(&wake_word); /* only to sleep on */
-    mo_futex_wait(&wake_word, now, (int64_t)mo_min(took * CPU_SHARE, (size_t)TICK_NS));
+    uint64_t rest = took * (idle ? CPU_SHARE_IDLE : CPU_SHARE);
+    mo_futex_wait(&wake_word, now, (int64_t)mo_min(rest, (size_t)TICK_NS));
+    return true;
 }
 
 static void collect_idle(void) {
@@ -93,7 +97,8 @@ static void *background_main(void *arg) {
             seen_alloc = alloc;
             idle_since = clock;
         }
-        release_some(clock - idle_since > IDLE_RELEASE_NS);
+        bool idle = clock - idle_since > IDLE_RELEASE_NS;
+        while (release_some(idle) && mo_clock_ns() - clock < (uint64_t)TICK_NS) continue;
         /* Glances: mo_gc_collect takes the lock. */
         if (clock - idle_since > IDLE_NS && alloc != mo_load_rlx(&mo_the_gc.alloc_at_last) &&
             mo_load_rlx(&mo_the_gc.percent) >= 0) {
