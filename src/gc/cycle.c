@@ -29,7 +29,11 @@
 enum {
     WORKER_BYTES = 2 << 20, /* live heap per mark worker: a smaller share is not worth waking one */
     LOADER_TRIES = 100,
+#if MO_MUTANT_barrier_forgets_final
+    MAX_ROUNDS = 0, /* so that the last stop has all to do */
+#else
     MAX_ROUNDS = 5,
+#endif
     FEW_PAGES = 500, /* so many are scanned again in the last stop */
 };
 

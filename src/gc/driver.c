@@ -22,8 +22,8 @@ static MO_GLOBAL uint32_t ended;   /* low half of num_ended: slept on */
 static MO_GLOBAL uint32_t is_collecting;
 
 void mo_driver_after_fork(void) {
-    mo_store_rlx(&is_started, 0); /* the child is alone */
-    mo_store_rlx(&request, 0);    /* likewise */
+    mo_store_rlx(&is_started, 0);    /* the child is alone */
+    mo_store_rlx(&request, 0);       /* likewise */
     mo_store_rlx(&is_collecting, 0); /* likewise */
     /* A collection was over, but not told yet: nobody would tell it now. */
     mo_store_rlx(&mo_the_gc.num_ended, mo_the_gc.num_begun); /* likewise */

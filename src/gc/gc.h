@@ -1,6 +1,6 @@
 /* gc.h - the collector's state and its entry points. Floor gc.
  *
- * A collection (collect.c), in this order:
+ * collect.c says when and by whom, cycle.c how. In one stop, in this order:
  *   1  finish the last sweep; list loaded objects; see that mark workers exist
  *   2  stop all threads
  *   3  mark from the roots (roots.c, mark.c)

@@ -740,6 +740,9 @@ void mo_mark_scan_manual_pages(void) {
         const mo_span *s = &mo_map.spans[page];
         if (mo_info_kind(info) == MO_KIND_MANUAL) {
             uintptr_t start = mo_span_start(s);
+            const uint64_t *alloc = mo_span_alloc_bits(s);
+            for (uint32_t w = 0; w < mo_span_words(s); w++)
+                m->bytes += mo_popcount64(mo_load_rlx(&alloc[w])) * s->elem_bytes; /* a count */
             rescan_span(m, s, start, start + ((uintptr_t)s->num_pages << MO_PAGE_SHIFT));
         }
         page += info != 0 && s->num_pages > 0 ? s->num_pages : 1;

@@ -46,8 +46,8 @@ void mo_pacer_set(uint64_t now_ns) {
 #if MO_MUTANT_pacer_forgets_unused
     if (gc->percent >= 0) trigger = goal;
 #endif
-    /* While threads run, a mark begins so early that what they allocate meanwhile, by what they did in
-     * the last one and a quarter more, still fits. */
+    /* While threads run, a mark begins so early that what they allocate meanwhile, by what they did
+     * in the last one and a quarter more, still fits. */
     if (gc->percent >= 0 && mo_barrier_is_on()) {
         uint64_t room = goal - gc->marked_bytes, ahead = gc->black_bytes + gc->black_bytes / 4;
         trigger -= mo_min(ahead, room - room / 8);

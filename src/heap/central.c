@@ -355,9 +355,7 @@ static mo_span *pop_locked(mo_shard *sh, mo_cache *owner) {
 
 /* The marker may hold addresses in a span, and would take what comes after it for what was there.
  */
-static bool keeps_empty_spans(void) {
-    return mo_the_heap.is_marking;
-}
+static bool keeps_empty_spans(void) { return mo_the_heap.is_marking; }
 
 /* Nothing of an empty span is left in lists; the page heap has its own lock. */
 static mo_span *give_back_locked(mo_shard *sh, mo_span *old) {

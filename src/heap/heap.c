@@ -193,7 +193,8 @@ static void set_info_kind(const mo_span *s, mo_kind kind) {
     for (uint32_t i = 0; i < s->num_pages; i++) {
         uint32_t info = mo_load_rlx(&mo_map.info[first + i]); /* only its taker changes it */
         info &= ~((uint32_t)7 << MO_INFO_KIND_SHIFT);
-        mo_store_rel(&mo_map.info[first + i], info | (uint32_t)kind << MO_INFO_KIND_SHIFT); /* [Z] */
+        mo_store_rel(&mo_map.info[first + i],
+                     info | (uint32_t)kind << MO_INFO_KIND_SHIFT); /* [Z] */
     }
 }
 

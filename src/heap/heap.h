@@ -44,8 +44,8 @@ mo_span *mo_heap_take_span(uint32_t num_pages, uint32_t align_pages);
 void mo_span_init(mo_span *s, struct mo_central *central, mo_kind kind, unsigned size_class,
                   size_t elem_bytes, uint32_t nelems, const struct mo_type_info *type,
                   uint32_t type_id);
-/* The words of a large object that may hold old bytes: until they are cleared the page table calls it
- * noscan, so that nobody follows them. */
+/* The words of a large object that may hold old bytes: until they are cleared the page table calls
+ * it noscan, so that nobody follows them. */
 void mo_span_hide_words(mo_span *s);
 void mo_span_clear_words(mo_span *s, size_t bytes);
 /* Gives all pages back; the span must be in no list. */

@@ -41,8 +41,8 @@ int mo_dirty_register(uintptr_t lo, size_t bytes);
 /* Before it is unmapped or moved. Its pages are then no longer armed. */
 int mo_dirty_forget(uintptr_t lo, size_t bytes);
 
-/* KiB of memory that the kernel or a device has pinned for long, and may write without a report; -1:
- * cannot be known. Neither allocates nor locks. */
+/* KiB of memory that the kernel or a device has pinned for long, and may write without a report;
+ * -1: cannot be known. Neither allocates nor locks. */
 int64_t mo_dirty_pinned_kib(void);
 
 int mo_dirty_taker_init(mo_dirty_taker *t); /* -ENOMEM */
