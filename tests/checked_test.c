@@ -166,7 +166,7 @@ static void use_memory_again(void *arg) {
 
 static void poison_makes_use_after_free_an_error(void **state) {
     (void)state;
-#ifdef __SANITIZE_ADDRESS__
+#if TEST_SANITIZED && !TEST_TSAN
     static const size_t sizes[] = {16, 64, 1000, 5000};
     test_death d;
     for (int i = 0; i < 4; i++) {

@@ -120,9 +120,11 @@ static void unused_slots_in_caches_do_not_cause_a_storm(void **state) {
     (void)state;
     enum { TYPES = 4000 }; /* 32 MB in spans, nearly all of it free slots */
     static mound_type types[TYPES];
+    static char names[TYPES][16]; /* the same would be one type */
     static const size_t offs[] = {0};
     for (int i = 0; i < TYPES; i++) {
-        types[i] = (mound_type){"generated", 32, offs, 1, 0};
+        snprintf(names[i], sizeof names[i], "type %d", i);
+        types[i] = (mound_type){names[i], 32, offs, 1, 0};
         mound_keep_alive(mound_alloc_typed(&types[i], 1));
     }
     mound_gc();

@@ -179,6 +179,40 @@ static void wait_spinning(holder *h) {
     while (LOAD(&h->phase) != 2) sched_yield();
 }
 
+/* In memory, in the outermost frame; everything else of the thread lies far below. */
+static NOINLINE void *top_main(void *arg) {
+    holder *h = arg;
+    node *volatile kept = hold_take(h);
+    clear_stack();
+    h->wait(h);
+    h->ok = list_ok(kept, HOLD_SEED, HOLD_LEN);
+    return NULL;
+}
+
+static NOINLINE void wait_far_below(holder *h) {
+    volatile char deep[200 << 10];
+    deep[0] = 1;
+    wait_spinning(h);
+    deep[sizeof deep - 1] = 1;
+}
+
+static void the_top_of_a_stack_is_scanned(void **state) {
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        holder h = {.wait = wait_far_below};
+        mound_weak w = hold_prepare(&h);
+        clear_stack();
+        assert_int_equal(pthread_create(&h.thread, NULL, top_main, &h), 0);
+        await(&h.phase, 1);
+        collect(3);
+        bool alive = is_alive(w);
+        STORE(&h.phase, 2);
+        pthread_join(h.thread, NULL);
+        assert_true(alive);
+        assert_true(h.ok);
+    }
+}
+
 static void a_stack_of_the_users_is_scanned(void **state) {
     (void)state;
     enum { STACK_BYTES = TEST_TSAN ? 2 << 20 : 256 << 10 }; /* its thread-local state is large */
@@ -573,6 +607,7 @@ int main(void) {
         cmocka_unit_test(thrd_create_passes_argument_and_result),
         cmocka_unit_test(timer_callbacks_in_threads_of_libc_may_allocate),
         cmocka_unit_test(a_foreign_thread_may_attach_and_detach),
+        cmocka_unit_test(the_top_of_a_stack_is_scanned),
         cmocka_unit_test(a_stack_of_the_users_is_scanned),
         cmocka_unit_test(the_whole_of_a_deep_stack_is_scanned),
         cmocka_unit_test(a_thread_with_a_small_stack_may_allocate_and_collect),

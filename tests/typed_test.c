@@ -125,9 +125,9 @@ static void *behind_array(size_t i) {
         hold(0, array);
     }
     void *subject = mound_alloc(48);
+    if (i >= NUM) return subject;
     both *element = &array[i * (array_len - 1) / NUM % array_len];
     if (i == NUM - 1) element = &array[array_len - 1];
-    if (i >= NUM) return subject;
     *(use_unlisted ? &element->unlisted : &element->listed) = subject;
     if (i == NUM - 1) array = NULL;
     return subject;

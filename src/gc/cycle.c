@@ -127,7 +127,8 @@ static void begin_mark(mo_thread *t) {
     for (mo_thread *each = mo_the_world.threads; each; each = each->next)
         mo_cache_begin_mark(&each->cache);
     if (gc->debug.verify) mo_check_heap();
-    if (gc->debug.gctrace || MO_VARIETY >= 2) mo_census_name_unknown();
+    /* TSan has a thread of its own. */
+    if (gc->debug.gctrace || (MO_VARIETY >= 2 && !MO_TSAN)) mo_census_name_unknown();
     mo_mark_begin();
     gc->stack_bytes = mo_roots_add_all(t);
 }

@@ -42,6 +42,7 @@
 #include "gc/workbuf.h"
 #include "sched/runtime_thread.h"
 #include "sys/os_mem.h"
+#include "sys/valgrind.h"
 
 enum {
     FIFO_LEN = MO_VARIETY >= 2 ? 4 : 16, /* power of two */
@@ -574,6 +575,7 @@ static void scan_and_drain(mo_marker *m, uintptr_t lo, uintptr_t hi) {
 void mo_mark_add_root(uintptr_t lo, uintptr_t hi) {
     lo = mo_align_up(lo, 8);
     hi = mo_align_down(hi, 8);
+    if (lo < hi) mo_valgrind_defined(lo, hi - lo);
     while (lo < hi) {
         if (g.num_roots == g.cap_roots) {
             size_t cap = g.cap_roots ? g.cap_roots * 2 : 4096;

@@ -62,6 +62,9 @@ extern int __posix_spawn(pid_t *, const char *, const posix_spawn_file_actions_t
 extern int __posix_spawnp(pid_t *, const char *, const posix_spawn_file_actions_t *,
                           const posix_spawnattr_t *, char *const[], char *const[]) STATIC_NAME;
 
+/* In a program that is linked with clang's sanitizers our name hides theirs. */
+extern __typeof__(pthread_create) __interceptor_pthread_create __attribute__((weak));
+
 static void *next_of(const char *name) {
     void *fn = dlsym(RTLD_NEXT, name);
     if (!fn)
@@ -77,7 +80,8 @@ static void *next_of(const char *name) {
     static __typeof__(&name) real_fn;                                                              \
     __typeof__(&name) real = mo_load_rlx(&real_fn); /* idempotent */                               \
     if (!real) {                                                                                   \
-        real = static_name ? static_name : (__typeof__(&name))next_of(#name);                      \
+        real = (static_name);                                                                      \
+        if (!real) real = (__typeof__(&name))next_of(#name);                                       \
         mo_store_rlx(&real_fn, real); /* idempotent */                                             \
     }
 
@@ -207,7 +211,8 @@ static void *run_thread(void *record) {
 
 int mo_real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
                            void *arg) {
-    REAL(pthread_create, __pthread_create)
+    REAL(pthread_create,
+         __interceptor_pthread_create ? __interceptor_pthread_create : __pthread_create)
     return real(thread, attr, fn, arg);
 }
 

@@ -129,12 +129,12 @@ MO_INLINE uint32_t mo_cpu_in_range8(const uintptr_t *p, uintptr_t base, uintptr_
         /* Compares as signed: with the top bit of both sides turned over that is the same. */
         const uint64_t top = (uint64_t)1 << 63;
         uint32_t high;
-        __asm__("vmovq %3, %%xmm12\n\t"
-                "vmovq %4, %%xmm13\n\t"
+        __asm__("vmovq %4, %%xmm12\n\t"
+                "vmovq %5, %%xmm13\n\t"
                 "vpbroadcastq %%xmm12, %%ymm12\n\t"
                 "vpbroadcastq %%xmm13, %%ymm13\n\t"
                 "vmovdqu %2, %%ymm14\n\t"
-                "vmovdqu 32+%2, %%ymm15\n\t"
+                "vmovdqu %3, %%ymm15\n\t"
                 "vpsubq %%ymm12, %%ymm14, %%ymm14\n\t"
                 "vpsubq %%ymm12, %%ymm15, %%ymm15\n\t"
                 "vpcmpgtq %%ymm14, %%ymm13, %%ymm14\n\t"
@@ -142,7 +142,8 @@ MO_INLINE uint32_t mo_cpu_in_range8(const uintptr_t *p, uintptr_t base, uintptr_
                 "vmovmskpd %%ymm14, %0\n\t"
                 "vmovmskpd %%ymm15, %1" MO_CPU_VZEROUPPER
                 : "=r"(mask), "=r"(high)
-                : "o"(*(const uintptr_t(*)[8])p), "r"(base ^ top), "r"(used ^ top)
+                : "m"(*(const uintptr_t(*)[4])p), "m"(*(const uintptr_t(*)[4])(p + 4)),
+                  "r"(base ^ top), "r"(used ^ top)
                 : "xmm12", "xmm13", "xmm14", "xmm15");
         return mask | high << 4;
     }

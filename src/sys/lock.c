@@ -17,7 +17,12 @@ bool mo_lock_slow_timed(mo_lock *l, int64_t timeout_ns) {
     int64_t left = timeout_ns;
     /* From here the word says 2 while we hold it too, and where we give up: one superfluous wake
      * at the most. */
+#if MO_MUTANT_lock_forgets_sleepers
+    uint32_t held = 2;
+    for (; mo_xchg_acq(&l->word, held) != 0; held = 1) { /* [L] as below */
+#else
     while (mo_xchg_acq(&l->word, 2) != 0) { /* [L] pairs with [U] in lock.h */
+#endif
         if (timeout_ns >= 0) {
             left = timeout_ns - (int64_t)(mo_clock_ns() - begin);
             if (left <= 0) return false;
