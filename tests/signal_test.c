@@ -310,7 +310,7 @@ static NOINLINE void keep_while_blocked(place *p) {
     while (LOAD(&p->go) == 0) sched_yield();
     mo_thread_block_end(t);
     __asm__ volatile("" : "+r"(held));
-    p->out = held;
+    STORE(&p->out, held);
     held = 0;
     __asm__ volatile("" : "+r"(held));
     mo_runtime_leave(t);
