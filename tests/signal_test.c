@@ -316,6 +316,38 @@ static NOINLINE void keep_while_blocked(place *p) {
     mo_runtime_leave(t);
 }
 
+static int returned_into_stop;
+
+/* Between the two calls it counts as stopped; after the second no stop may be going on that counted
+ * it. */
+static void *waiting_main(void *arg) {
+    mo_thread *t = mo_self;
+    (void)arg;
+    while (LOAD(&storm_on)) {
+        mo_runtime_enter(t);
+        mo_thread_block_begin(t);
+        sched_yield();
+        mo_thread_block_end(t);
+        uint32_t stop = LOAD(&mo_the_world.stopping);
+        if (stop != 0 && LOAD(&t->stop_seq) == stop && LOAD(&mo_the_world.stopping) == stop)
+            __atomic_add_fetch(&returned_into_stop, 1, __ATOMIC_RELAXED);
+        mo_runtime_leave(t);
+    }
+    return NULL;
+}
+
+static void a_thread_that_returns_from_a_wait_meets_no_stop(void **state) {
+    (void)state;
+    node *heap = make_list(78, 100000); /* so that a stop takes its time */
+    pthread_t storm = storm_begin(), thread;
+    assert_int_equal(pthread_create(&thread, NULL, waiting_main, NULL), 0);
+    sleep_us(300000);
+    storm_end(storm);
+    pthread_join(thread, NULL);
+    assert_true(list_ok(heap, 78, 100000));
+    assert_int_equal(returned_into_stop, 0);
+}
+
 static void a_register_of_a_blocked_thread_is_a_root(void **state) {
     (void)state;
     mound_init();
@@ -612,6 +644,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(what_is_kept_nowhere_dies),
         cmocka_unit_test(the_collecting_thread_s_registers_are_roots),
         cmocka_unit_test(a_register_of_a_blocked_thread_is_a_root),
+        cmocka_unit_test(a_thread_that_returns_from_a_wait_meets_no_stop),
         cmocka_unit_test(a_blocked_thread_s_registers_are_roots),
         cmocka_unit_test(a_thread_in_a_signal_handler_is_stopped_and_scanned),
         cmocka_unit_test(a_handler_that_waits_for_a_collection_does_not_hang_it),
