@@ -84,6 +84,22 @@ static void gogc_takes_effect(void **state) {
     }
 }
 
+/* os is accepted where the system helps, and refused with the reason where it does not. */
+static void barrier(void **state) {
+    (void)state;
+    static const char *const bad[] = {"abc", "OS", "1", "none,os"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        expect_refused("MOUND_BARRIER", bad[i], "use os or none");
+    expect_accepted("MOUND_BARRIER", "none");
+    expect_accepted("MOUND_BARRIER", "");
+    setting s = {"MOUND_BARRIER", "os"};
+    test_death d = test_die(start, &s);
+    if (test_exit_status(&d) == 0) return;
+    assert_int_equal(test_exit_status(&d), 2);
+    test_expect_text(&d, "MOUND_BARRIER=os: ", __FILE__, __LINE__);
+    test_expect_text(&d, "; use none", __FILE__, __LINE__);
+}
+
 static void debug(void **state) {
     (void)state;
     static const char *const bad[] = {"nonsense",
@@ -277,6 +293,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gogc),
         cmocka_unit_test(gogc_takes_effect),
+        cmocka_unit_test(barrier),
         cmocka_unit_test(debug),
         cmocka_unit_test(the_message_quotes_the_part_that_is_wrong),
         cmocka_unit_test(signals),

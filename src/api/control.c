@@ -1,6 +1,7 @@
 /* control.c - the exported functions for collector, roots, threads, statistics. Floor api. */
 #include <string.h>
 
+#include "gc/barrier.h"
 #include "gc/gc.h"
 #include "gc/mark.h"
 #include "gc/roots.h"
@@ -78,11 +79,11 @@ int mound_set_gc_percent(int percent) {
     mo_thread *t = mo_start_current();
     mo_gc *gc = &mo_the_gc;
     mo_runtime_enter(t);
-    mo_lock_acquire_blocking(t, &gc->lock);
+    mo_lock_acquire_blocking(t, &mo_the_world.registry); /* a collection sets its goal under it */
     int old = gc->percent;
     mo_store_rlx(&gc->percent, percent < 0 ? -1 : percent); /* the lock orders it; others glance */
     mo_pacer_set(gc->last_end_ns);
-    mo_lock_release(&gc->lock);
+    mo_lock_release(&mo_the_world.registry);
     mo_runtime_leave(t);
     return old;
 }
@@ -190,7 +191,7 @@ static void fill_stats(mound_mem_stats *s) {
     s->num_cleanups_queued = mo_load_rlx(&mo_cleanups_queued); /* statistics */
     s->num_cleanups_run = mo_load_rlx(&mo_cleanups_run);       /* statistics */
     s->num_threads = mo_the_world.num_threads;
-    s->barrier = "none (one stop)";
+    s->barrier = mo_barrier_text();
     s->release = "madvise(MADV_DONTNEED)";
 }
 
@@ -202,11 +203,10 @@ void mound_read_mem_stats(mound_mem_stats *out) {
     mound_mem_stats stats;
     memset(&stats, 0, sizeof stats);
     mo_runtime_enter(t);
-    mo_lock_acquire_blocking(t, &mo_the_gc.lock); /* the collection's numbers belong together */
+    /* A collection's numbers belong together: it writes them in its last stop. */
     mo_lock_acquire_blocking(t, &mo_the_world.registry);
     fill_stats(&stats);
     mo_lock_release(&mo_the_world.registry);
-    mo_lock_release(&mo_the_gc.lock);
     mo_runtime_leave(t);
     size_t bytes = out->struct_bytes, known = mo_min(bytes, sizeof stats);
     stats.struct_bytes = bytes;

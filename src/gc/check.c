@@ -64,7 +64,8 @@ static void visit(checker *c, uintptr_t addr, uintptr_t parent, uintptr_t off, c
                  (void *)sl.base, sl.span->elem_bytes, what, (void *)parent, (size_t)off);
         mo_throw("checkmark: the marker missed an object");
     }
-    if (sl.span->kind == MO_KIND_NOSCAN) return;
+    /* The page table's word: a large object that is not cleared yet counts as noscan there. */
+    if (mo_info_kind(mo_map.info[mo_span_page(sl.span)]) == MO_KIND_NOSCAN) return;
     if (c->num == c->cap) {
         size_t cap = c->cap ? c->cap * 2 : 1 << 16;
         uintptr_t *bigger = mo_os_map(cap * sizeof *bigger, "mound check");

@@ -143,6 +143,14 @@ bool mo_environment_read(mo_environment *env, char *error, size_t error_len) {
         }
         env->max_workers = (uint32_t)n;
     }
+    text = getenv("MOUND_BARRIER");
+    if (text && *text) {
+        env->os_barrier = strcmp(text, "os") == 0;
+        if (!env->os_barrier && strcmp(text, "none") != 0) {
+            snprintf(error, error_len, "MOUND_BARRIER=%.60s cannot be read; use os or none", text);
+            return false;
+        }
+    }
     text = getenv("MOUND_DEBUG");
     return !text || read_debug(env, text, error, error_len);
 }

@@ -9,6 +9,7 @@ typedef struct mo_environment {
     int signal;
     uint32_t max_workers;
     bool heap_ends;
+    bool os_barrier;
     mo_cpu_level vector_level; /* at most */
     mo_debug debug;
 } mo_environment;

@@ -16,6 +16,8 @@
 #include <pthread.h>
 
 #include "gc/background.h"
+#include "gc/barrier.h"
+#include "gc/driver.h"
 #include "gc/gc.h"
 #include "gc/mark.h"
 #include "gc/roots.h"
@@ -127,6 +129,8 @@ static void after_in_child(void) {
     each_span(adopt_orphan);
     mo_mark_after_fork();
     mo_census_after_fork();
+    mo_barrier_after_fork();
+    mo_driver_after_fork();
     mo_background_after_fork();
     mo_cleanups_after_fork();
     unlock_outer();

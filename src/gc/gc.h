@@ -1,6 +1,6 @@
 /* gc.h - the collector's state and its entry points. Floor gc.
  *
- * A collection (collect.c), in this order:
+ * collect.c says when and by whom, cycle.c how. In one stop, in this order:
  *   1  finish the last sweep; list loaded objects; see that mark workers exist
  *   2  stop all threads
  *   3  mark from the roots (roots.c, mark.c)
@@ -36,6 +36,8 @@ typedef struct mo_gc {
     uint64_t
         unused_bytes;   /* claimed by caches then, not handed out: allocating them costs nothing */
     uint64_t num_begun; /* collections that began; written under lock */
+    uint64_t num_ended; /* number of the last one that driver.c ended */
+    uint64_t black_bytes; /* allocated during the last mark */
     uint64_t num_gc, num_forced;
     uint64_t start_ns;      /* of the process, for gctrace */
     uint64_t last_end_ns;   /* end of the last collection */
@@ -54,6 +56,8 @@ typedef enum mo_gc_reason { MO_GC_HEAP, MO_GC_FORCED, MO_GC_IDLE, MO_GC_MEMORY }
 /* Collects. From inside the runtime (in_runtime > 0); the caller has called
  * mo_thread_publish_here at its entry. */
 void mo_gc_collect(mo_thread *t, mo_gc_reason reason);
+/* The trigger was reached. GC lock held. */
+bool mo_gc_is_due(void);
 /* Collects if the trigger was reached. */
 void mo_gc_poll(mo_thread *t);
 /* Sweeps everything that is unswept, and waits for what other threads are sweeping. */

@@ -97,7 +97,7 @@ static MO_NOINLINE void *malloc_large(mo_thread *t, size_t size, size_t align, m
         mo_add_owned_rlx(&t->cache.claimed_bytes, s->elem_bytes); /* statistics */
     }
     mo_runtime_leave(t);
-    if (needs_zero) memset(p, 0, mo_align_up(size, MO_PAGE_BYTES));
+    if (needs_zero) mo_span_clear_words(s, mo_align_up(size, MO_PAGE_BYTES));
     return p;
 }
 

@@ -79,6 +79,9 @@ static MO_GLOBAL struct {
     uint32_t num_helpers, go, done;
     mo_marker *marker[MAX_WORKERS];
     uint64_t helper_cpu_ns;
+    /* Of the mark that runs; the thread that drives it. */
+    uint64_t root_bytes, cpu_ns;
+    bool is_shared; /* mark bits change under other hands too: another worker's, or the program's */
 } g;
 
 /* ---------------------------------------------------------------- one worker */
@@ -503,7 +506,7 @@ static void drain_shared(mo_marker *m) {
 }
 
 static void work(mo_marker *m) {
-    if (g.num_workers > 1)
+    if (g.is_shared)
         drain_shared(m);
     else
         drain_alone(m);
@@ -652,7 +655,8 @@ static void rescan_marked(mo_marker *m) {
         }
         const mo_span *s = &mo_map.spans[page];
         const uint64_t *alloc = mo_span_alloc_bits(s), *mark = mo_span_mark_bits(s);
-        for (uint32_t w = 0; s->kind != MO_KIND_NOSCAN && w < mo_span_words(s); w++) {
+        bool has_pointers = mo_info_kind(info) != MO_KIND_NOSCAN;
+        for (uint32_t w = 0; has_pointers && w < mo_span_words(s); w++) {
             for (uint64_t bits = alloc[w] & mark[w]; bits; bits &= bits - 1) {
                 uintptr_t obj =
                     mo_span_start(s) + (uintptr_t)(w * 64 + mo_ctz64(bits)) * s->elem_bytes;
@@ -673,6 +677,80 @@ static void rescan_marked(mo_marker *m) {
     }
 }
 
+static void rescan_typed_part(mo_marker *m, uintptr_t obj, const mo_span *s, uintptr_t lo,
+                              uintptr_t hi) {
+    size_t step = s->type->bytes, num = s->size_class ? 1 : s->elem_bytes / step;
+    size_t first = lo > obj ? (lo - obj) / step : 0;
+    for (size_t i = first; i < num && obj + i * step < hi; i++) {
+        for (uint32_t k = 0; k < s->type->num_ptrs; k++) {
+            uintptr_t at = obj + i * step + s->type->ptr_offs[k];
+            if (at >= lo && at < hi) scan_words(m, at, at + sizeof(uintptr_t));
+        }
+    }
+}
+
+/* The part of an object that lies in [lo, hi). */
+static void rescan_object(mo_marker *m, uintptr_t obj, const mo_span *s, uintptr_t lo,
+                          uintptr_t hi) {
+    uintptr_t from = mo_max(obj, lo), to = mo_min(obj + s->elem_bytes, hi);
+    if (s->kind == MO_KIND_TYPED)
+        rescan_typed_part(m, obj, s, from, to);
+    else if (g.heap_ends || s->kind == MO_KIND_MANUAL)
+        scan_ambiguous(m, from, to);
+    else
+        scan_words(m, from, to);
+}
+
+/* Its bits may be about to be made, by a thread that takes the span: an object that is not there
+ * yet is stored to later, and its page reported again. */
+static void rescan_span(mo_marker *m, const mo_span *s, uintptr_t lo, uintptr_t hi) {
+    uintptr_t start = mo_span_start(s);
+    uint32_t num = s->nelems;
+    size_t bytes = s->elem_bytes;
+    if (bytes == 0 || num == 0) return;
+    const uint64_t *alloc = mo_span_alloc_bits(s), *mark = mo_span_mark_bits(s);
+    uint32_t idx = lo > start ? (uint32_t)((lo - start) / bytes) : 0;
+    for (; idx < num && start + idx * bytes < hi; idx++) {
+        uint64_t live =
+            mo_load_rlx(&alloc[idx / 64]) & mo_load_rlx(&mark[idx / 64]); /* see above */
+        if (live >> (idx % 64) & 1) rescan_object(m, start + idx * bytes, s, lo, hi);
+    }
+}
+
+void mo_mark_rescan(uintptr_t lo, uintptr_t hi) {
+    mo_marker *m = g.marker[0];
+    hi = mo_min(hi, mo_map.base + mo_load_acq(&mo_map.used_bytes)); /* [F] pairs with heap.c [G] */
+    while (lo < hi) {
+        uint32_t page = (uint32_t)((lo - mo_map.base) >> MO_PAGE_SHIFT);
+        uint32_t info = mo_load_acq(&mo_map.info[page]); /* [Y] pairs with heap.c [Z] */
+        uintptr_t end = mo_min(hi, mo_page_addr(page + 1));
+        if (mo_info_kind(info) > MO_KIND_NOSCAN) {
+            const mo_span *s = &mo_map.spans[mo_info_first_page(page, info)];
+            end = mo_min(hi, mo_span_start(s) + ((uintptr_t)s->num_pages << MO_PAGE_SHIFT));
+            rescan_span(m, s, lo, end);
+        }
+        lo = end;
+    }
+}
+
+void mo_mark_scan_manual_pages(void) {
+    mo_marker *m = g.marker[0];
+    size_t num_pages =
+        mo_load_acq(&mo_map.used_bytes) >> MO_PAGE_SHIFT; /* [F] pairs with heap.c [G] */
+    for (size_t page = 1; page < num_pages;) {
+        uint32_t info = mo_load_acq(&mo_map.info[page]); /* [Y] pairs with heap.c [Z] */
+        const mo_span *s = &mo_map.spans[page];
+        if (mo_info_kind(info) == MO_KIND_MANUAL) {
+            uintptr_t start = mo_span_start(s);
+            const uint64_t *alloc = mo_span_alloc_bits(s);
+            for (uint32_t w = 0; w < mo_span_words(s); w++)
+                m->bytes += mo_popcount64(mo_load_rlx(&alloc[w])) * s->elem_bytes; /* a count */
+            rescan_span(m, s, start, start + ((uintptr_t)s->num_pages << MO_PAGE_SHIFT));
+        }
+        page += info != 0 && s->num_pages > 0 ? s->num_pages : 1;
+    }
+}
+
 static void recover_from_overflow(mo_marker *m) {
     g.num_workers = 1;
     while (mo_load_rlx(&g.overflow)) { /* all workers have ended */
@@ -684,16 +762,34 @@ static void recover_from_overflow(mo_marker *m) {
     }
 }
 
-mo_mark_result mo_mark_run(uint32_t num_helpers) {
+void mo_mark_begin(void) {
+    for (uint32_t i = 0; i < MAX_WORKERS && g.marker[i]; i++)
+        g.marker[i]->bytes = g.marker[i]->objects = 0;
+    g.root_bytes = g.cpu_ns = 0;
+    g.helper_cpu_ns = 0;
+    /* overflow may be set already: by a root that could not be noted */
+}
+
+void mo_mark_scan_roots(void) {
+    uint64_t cpu = mo_clock_thread_cpu_ns();
+    for (size_t i = 0; i < g.num_roots; i++) {
+        g.root_bytes += g.roots[i].hi - g.roots[i].lo;
+        scan_ambiguous(g.marker[0], g.roots[i].lo, g.roots[i].hi);
+    }
+    g.num_roots = 0;
+    g.cpu_ns += mo_clock_thread_cpu_ns() - cpu;
+}
+
+void mo_mark_scan_manual(void) { scan_manual(g.marker[0]); }
+
+void mo_mark_run(uint32_t num_helpers, bool is_last) {
     mo_marker *m = g.marker[0];
     uint64_t cpu = mo_clock_thread_cpu_ns();
-    mo_mark_result result = {0};
-    for (size_t i = 0; i < g.num_roots; i++) result.root_bytes += g.roots[i].hi - g.roots[i].lo;
-    for (uint32_t i = 0; i <= g.num_helpers; i++) g.marker[i]->bytes = g.marker[i]->objects = 0;
+    for (size_t i = 0; i < g.num_roots; i++) g.root_bytes += g.roots[i].hi - g.roots[i].lo;
     g.num_workers = num_helpers + 1;
-    g.idle = 0; /* overflow may be set already: by a root that could not be noted */
+    g.is_shared = num_helpers > 0 || !is_last;
+    g.idle = 0;
     g.next_root = 0;
-    g.helper_cpu_ns = 0;
     if (num_helpers > 0) {
         mo_store_rlx(&g.done, num_helpers); /* published by go */
         /* The run's number and how many it wants in one word: a helper that wakes late, for a run
@@ -702,19 +798,22 @@ mo_mark_result mo_mark_run(uint32_t num_helpers) {
                      (g.go / MAX_WORKERS + 1) * MAX_WORKERS + num_helpers); /* [H] pairs with [J] */
         mo_futex_wake(&g.go, INT_MAX);
     }
-    scan_manual(m);
     work(m);
     uint32_t left;
     while ((left = mo_load_acq(&g.done)) != 0 && num_helpers > 0)
         mo_futex_wait(&g.done, left, -1); /* [E] with [D] */
 #if !MO_MUTANT_mark_ignores_overflow
-    if (MO_UNLIKELY(g.overflow)) recover_from_overflow(m);
+    if (MO_UNLIKELY(is_last && g.overflow)) recover_from_overflow(m);
 #endif
-    for (uint32_t i = 0; i <= g.num_helpers; i++) {
+    g.cpu_ns += mo_clock_thread_cpu_ns() - cpu;
+}
+
+mo_mark_result mo_mark_totals(void) {
+    mo_mark_result result = {.cpu_ns = g.cpu_ns + g.helper_cpu_ns, .root_bytes = g.root_bytes};
+    for (uint32_t i = 0; i < MAX_WORKERS && g.marker[i]; i++) {
         result.bytes += g.marker[i]->bytes;
         result.objects += g.marker[i]->objects;
     }
-    result.cpu_ns = mo_clock_thread_cpu_ns() - cpu + g.helper_cpu_ns;
     return result;
 }
 

@@ -1,4 +1,5 @@
-/* mark.h - the parallel marker. Floor gc. World stopped, except where said. */
+/* mark.h - the parallel marker. Floor gc. One thread at a time calls these; world stopped, except
+ * where said. */
 #ifndef MO_MARK_H
 #define MO_MARK_H
 
@@ -23,10 +24,26 @@ void mo_mark_after_fork(void);
 
 /* Adds [lo, hi) as a root; its words are ambiguous. */
 void mo_mark_add_root(uintptr_t lo, uintptr_t hi);
-/* Marks from the added roots and all uncollectable objects, with the caller and num_helpers of
- * the prepared worker threads. */
-mo_mark_result mo_mark_run(uint32_t num_helpers);
-/* World running or stopped, after a run: the roots are forgotten, buffers given back. */
+/* A mark has one run (all in one stop), or several: the first and the middle ones while threads
+ * run, the last in a stop.
+ *
+ * Begins it: nothing counted, nothing grey. */
+void mo_mark_begin(void);
+/* Scans the added roots now, without following what they lead to, and forgets them. */
+void mo_mark_scan_roots(void);
+/* All uncollectable objects; the caller sees to it that nobody changes the lists of their spans. */
+void mo_mark_scan_manual(void);
+/* The same, by the page table: also while threads run. */
+void mo_mark_scan_manual_pages(void);
+/* What is marked on the OS pages [lo, hi) may have changed since it was scanned: scans it again,
+ * only there and without following. */
+void mo_mark_rescan(uintptr_t lo, uintptr_t hi);
+/* Follows all that was scanned, and the added roots, with the caller and num_helpers of the
+ * prepared worker threads. is_last: the world is stopped, and what was dropped for want of memory
+ * is made good. */
+void mo_mark_run(uint32_t num_helpers, bool is_last);
+/* Ends it. World running or stopped: the roots are forgotten, buffers given back. */
+mo_mark_result mo_mark_totals(void);
 void mo_mark_forget_roots(void);
 
 /* For check.c: the roots of the run. */

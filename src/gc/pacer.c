@@ -10,8 +10,9 @@
  * The collection happens in one stop, so trigger and goal are the same, but for what caches hold.
  *
  * Floor   gc.
- * Locks   GC lock.
+ * Locks   registry lock.
  */
+#include "gc/barrier.h"
 #include "gc/gc.h"
 
 enum {
@@ -45,6 +46,12 @@ void mo_pacer_set(uint64_t now_ns) {
 #if MO_MUTANT_pacer_forgets_unused
     if (gc->percent >= 0) trigger = goal;
 #endif
+    /* While threads run, a mark begins so early that what they allocate meanwhile, by what they did
+     * in the last one and a quarter more, still fits. */
+    if (gc->percent >= 0 && mo_barrier_is_on()) {
+        uint64_t room = goal - gc->marked_bytes, ahead = gc->black_bytes + gc->black_bytes / 4;
+        trigger -= mo_min(ahead, room - room / 8);
+    }
     mo_store_rlx(&gc->goal_bytes, goal);       /* read without the lock, each for itself */
     mo_store_rlx(&gc->trigger_bytes, trigger); /* likewise */
 }

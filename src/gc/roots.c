@@ -3,7 +3,7 @@
  * Loaded objects are listed while the world runs (dl_iterate_phdr takes the loader's lock, which
  * a stopped thread may hold), and at each stop compared with the loader's own list (_r_debug,
  * made for debuggers, readable without a lock once nobody runs). If an object came or went, or
- * is going, the stop is given up, the list made anew and the stop tried again (collect.c): so the
+ * is going, the stop is given up, the list made anew and the stop tried again (cycle.c): so the
  * loader's lock is asked for only when something was loaded or closed.
  *
  * Per thread, all read while it is stopped:

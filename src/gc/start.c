@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
+#include "gc/barrier.h"
 #include "gc/environment.h"
 #include "gc/fork.h"
 #include "gc/gc.h"
@@ -21,6 +22,7 @@
 #include "gc/specials.h"
 #include "gc/types.h"
 #include "sched/interpose.h"
+#include "sys/dirty_pages.h"
 #include "sys/os_mem.h"
 
 static MO_GLOBAL mo_lock start_lock = {0, MO_RANK_INIT};
@@ -129,6 +131,12 @@ static int start_locked(void) {
         return no_memory();
     }
     has_fork_handlers = true;
+    if (env.os_barrier && mo_barrier_open() < 0) {
+        snprintf(error, sizeof error, "MOUND_BARRIER=os: %s; use none", mo_dirty_reason());
+        mo_mark_fini();
+        mo_heap_fini();
+        return -ENOSYS;
+    }
     mo_roots_init();
     mo_mark_set_heap_ends(env.heap_ends);
     mo_mark_limit_vectors(env.vector_level);

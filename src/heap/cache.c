@@ -47,13 +47,18 @@ static void set_mode(mo_cache_slot *slot, bool is_bump) {
     mo_store_rlx(&slot->is_bump, is_bump); /* the owner's; others only estimate (unused_of) */
 }
 
+/* Slots of uncollectable memory are never marked; during marking all new ones are black. */
+static bool claims_black(const mo_span *s) {
+    return s->kind == MO_KIND_MANUAL || mo_the_heap.is_marking;
+}
+
 static void claim_whole(mo_cache *c, mo_cache_slot *slot) {
     mo_span *s = slot->span;
     uint64_t *alloc = mo_span_alloc_bits(s), *mark = mo_span_mark_bits(s);
     for (uint32_t w = 0; w < mo_span_words(s); w++) {
         uint64_t valid = mo_span_word_mask(s, w);
         mo_store_rlx(&alloc[w], valid); /* stale pointers may be asked about meanwhile */
-        mark[w] = s->kind == MO_KIND_MANUAL ? ~(uint64_t)0 : ~valid;
+        mo_store_rlx(&mark[w], claims_black(s) ? ~(uint64_t)0 : ~valid); /* the marker may look */
     }
     uintptr_t start = mo_span_start(s);
     size_t bytes = (size_t)s->nelems * slot->bytes;
@@ -102,9 +107,9 @@ static bool claim_word(mo_cache *c, mo_cache_slot *slot) {
                             free_bits); /* remote frees clear other bits of the word meanwhile */
 #endif
 #if MO_MUTANT_claim_plain_mark
-            if (s->kind != MO_KIND_MANUAL) mark[w] &= ~free_bits;
+            if (!claims_black(s)) mark[w] &= ~free_bits;
 #else
-            if (s->kind != MO_KIND_MANUAL) mo_fetch_and_rlx(&mark[w], ~free_bits); /* likewise */
+            if (!claims_black(s)) mo_fetch_and_rlx(&mark[w], ~free_bits); /* likewise */
 #endif
             set_mode(slot, false);
             slot->word = w;
@@ -184,7 +189,7 @@ static void flush_slot(mo_cache *c, mo_cache_slot *slot) {
 #if MO_MUTANT_flush_plain_alloc
         mo_span_alloc_bits(s)[w] &= ~claimed[w];
 #else
-        mo_fetch_and_rlx(&mo_span_alloc_bits(s)[w], ~claimed[w]);                  /* remote frees may run */
+        mo_fetch_and_rlx(&mo_span_alloc_bits(s)[w], ~claimed[w]);         /* remote frees may run */
 #endif
         if (s->kind != MO_KIND_MANUAL)
             mo_fetch_or_rlx(&mo_span_mark_bits(s)[w], claimed[w]); /* likewise */

@@ -282,6 +282,30 @@ void mo_central_await_sweeps(mo_central *c) {
     }
 }
 
+static mo_span *pop_empty_locked(mo_span_list *l) {
+    for (uint32_t page = l->first; page != 0; page = mo_map.spans[page].next) {
+        mo_span *s = &mo_map.spans[page];
+        if (count_used(s) > 0) continue;
+        list_remove(l, s);
+        return s;
+    }
+    return NULL;
+}
+
+void mo_central_release_empty(mo_central *c) {
+    for (int i = 0; i < MO_SHARDS; i++) {
+        mo_shard *sh = &c->shard[i];
+        for (;;) {
+            mo_lock_acquire(&sh->lock);
+            mo_span *s = pop_empty_locked(&sh->partial);
+            if (!s && c->size_class == 0) s = pop_empty_locked(&sh->full);
+            mo_lock_release(&sh->lock);
+            if (!s) break;
+            mo_heap_put_span(s);
+        }
+    }
+}
+
 void mo_central_after_fork(mo_central *c) {
     for (int i = 0; i < MO_SHARDS; i++) c->shard[i].num_sweeping = 0;
 }
@@ -329,10 +353,14 @@ static mo_span *pop_locked(mo_shard *sh, mo_cache *owner) {
     return s ? own(s, owner) : NULL;
 }
 
+/* The marker may hold addresses in a span, and would take what comes after it for what was there.
+ */
+static bool keeps_empty_spans(void) { return mo_the_heap.is_marking; }
+
 /* Nothing of an empty span is left in lists; the page heap has its own lock. */
 static mo_span *give_back_locked(mo_shard *sh, mo_span *old) {
     uint32_t used = count_used(old);
-    if (used > 0) {
+    if (used > 0 || keeps_empty_spans()) {
         place_locked(sh, old, used);
         return NULL;
     }
@@ -420,10 +448,11 @@ mo_span *mo_central_take_large(mo_kind kind, size_t size, size_t align,
     if (!s) return NULL;
     mo_unbury(mo_span_start(s), pages << MO_PAGE_SHIFT);
     mo_span_init(s, c, kind, 0, pages << MO_PAGE_SHIFT, 1, type, 0);
+    if (s->needs_zero && kind != MO_KIND_NOSCAN) mo_span_hide_words(s);
     mo_span_alloc_bits(s)[0] = 1;
-    mo_span_mark_bits(s)[0] = ~(uint64_t)1;
-    if (kind == MO_KIND_MANUAL)
-        mo_span_mark_bits(s)[0] = ~(uint64_t)0; /* never marked through pointers */
+    bool is_black =
+        kind == MO_KIND_MANUAL || mo_the_heap.is_marking; /* as claims_black in cache.c */
+    mo_span_mark_bits(s)[0] = is_black ? ~(uint64_t)0 : ~(uint64_t)1;
     set_used(c);
     mo_lock_acquire(&c->shard[0].lock);
     place_locked(&c->shard[0], s, 1);
@@ -476,9 +505,10 @@ bool mo_central_free_shared(const mo_slot *sl) {
 #endif
     bool is_empty = false;
     if (s->state != MO_SPAN_CACHED) {
-        is_empty = count_used(s) == 0;
-        if (is_empty || s->state == MO_SPAN_FULL) list_remove(list_of(sh, s), s);
-        if (!is_empty && s->state == MO_SPAN_FULL) {
+        is_empty = count_used(s) == 0 && !keeps_empty_spans();
+        if (is_empty || (s->state == MO_SPAN_FULL && s->size_class != 0))
+            list_remove(list_of(sh, s), s);
+        if (!is_empty && s->state == MO_SPAN_FULL && s->size_class != 0) {
             mo_span_set_state(s, MO_SPAN_PARTIAL);
             list_push(&sh->partial, s);
         }

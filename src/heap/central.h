@@ -88,7 +88,8 @@ void mo_centrals_init(void);
 mo_span *mo_central_take(mo_central *c, struct mo_cache *owner, mo_span *old, bool *is_whole);
 /* Gives an owned span back to its central. */
 void mo_central_release(mo_span *s);
-/* A span for one large object, allocated (A=1, M=0); NULL when exhausted. Not yet zeroed. */
+/* A span for one large object, allocated (A=1, M=0); NULL when exhausted. Where it needs_zero, its
+ * words are hidden until mo_span_clear_words. */
 mo_span *mo_central_take_large(mo_kind kind, size_t size, size_t align,
                                const struct mo_type_info *type);
 
@@ -101,6 +102,8 @@ uint32_t mo_central_sweep(mo_central *c, uint32_t max);
 /* Waits for the spans that others than caches have taken to sweep; for those of caches, whoever
  * calls this waits afterwards (mo_cache.is_sweeping). */
 void mo_central_await_sweeps(mo_central *c);
+/* Gives spans back that hold nothing any more: for those that no sweep looks at. */
+void mo_central_release_empty(mo_central *c);
 /* In the child of a fork: nobody else sweeps. */
 void mo_central_after_fork(mo_central *c);
 /* Found dead by the last mark, and not swept yet. The caller keeps sweeps of that span away. */

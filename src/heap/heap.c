@@ -135,6 +135,7 @@ static bool grow_locked(uint32_t num_pages) {
     mo_os_no_dump(lo, bytes, false);
     size_t skip = first == 0 ? FIRST_HUGE_BYTES : 0;
     mo_os_huge(lo + skip, bytes - skip);
+    if (h->grown) h->grown(lo, bytes); /* before anything lies there */
     mo_page_alloc_grow(&h->pages, n);
     if (first == 0) {
         bool is_zero;
@@ -185,6 +186,23 @@ void mo_span_init(mo_span *s, struct mo_central *central, mo_kind kind, unsigned
          * [Z] pairs with [Z] in fork.c */
         mo_store_rel(&mo_map.info[first + i], word | back << MO_INFO_BACK_SHIFT);
     }
+}
+
+static void set_info_kind(const mo_span *s, mo_kind kind) {
+    uint32_t first = mo_span_page(s);
+    for (uint32_t i = 0; i < s->num_pages; i++) {
+        uint32_t info = mo_load_rlx(&mo_map.info[first + i]); /* only its taker changes it */
+        info &= ~((uint32_t)7 << MO_INFO_KIND_SHIFT);
+        mo_store_rel(&mo_map.info[first + i],
+                     info | (uint32_t)kind << MO_INFO_KIND_SHIFT); /* [Z] */
+    }
+}
+
+void mo_span_hide_words(mo_span *s) { set_info_kind(s, MO_KIND_NOSCAN); }
+
+void mo_span_clear_words(mo_span *s, size_t bytes) {
+    memset((void *)mo_span_start(s), 0, bytes);
+    set_info_kind(s, (mo_kind)s->kind);
 }
 
 void mo_heap_put_span(mo_span *s) {
@@ -248,7 +266,8 @@ void mo_span_verify(const mo_span *s) {
     uint32_t first = mo_span_page(s);
     for (uint32_t i = 0; i < s->num_pages; i++) {
         uint32_t info = mo_map.info[first + i];
-        if ((info & 0xff) != s->size_class || mo_info_kind(info) != s->kind)
+        bool is_hidden = s->size_class == 0 && mo_info_kind(info) == MO_KIND_NOSCAN;
+        if ((info & 0xff) != s->size_class || (mo_info_kind(info) != s->kind && !is_hidden))
             mo_throw("span: page table disagrees");
         if (mo_info_first_page(first + i, info) != first)
             mo_throw("span: page points to another span");

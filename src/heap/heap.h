@@ -19,7 +19,11 @@ typedef struct mo_heap {
     size_t table_bytes;    /* const: reserved for side tables */
     uint64_t committed_table_bytes;
     uint32_t sweepgen; /* counts collections; a span with an older one is unswept */
-    uint64_t swept_objects, swept_bytes; /* freed by sweeps outside of caches, ever */
+    /* Marking while threads run: slots are claimed black (M=1), and no span goes back to the page
+     * heap, since the marker may hold addresses in it. Changes while all are stopped. */
+    bool is_marking;
+    void (*grown)(uintptr_t lo, size_t bytes); /* const; heap lock held; NULL: nobody cares */
+    uint64_t swept_objects, swept_bytes;       /* freed by sweeps outside of caches, ever */
     /* Claimed since the last mark + marked then. Caches add to it in batches, from all threads:
      * a line of its own. */
     int64_t live_bytes MO_ALIGNED(64);
@@ -40,6 +44,10 @@ mo_span *mo_heap_take_span(uint32_t num_pages, uint32_t align_pages);
 void mo_span_init(mo_span *s, struct mo_central *central, mo_kind kind, unsigned size_class,
                   size_t elem_bytes, uint32_t nelems, const struct mo_type_info *type,
                   uint32_t type_id);
+/* The words of a large object that may hold old bytes: until they are cleared the page table calls
+ * it noscan, so that nobody follows them. */
+void mo_span_hide_words(mo_span *s);
+void mo_span_clear_words(mo_span *s, size_t bytes);
 /* Gives all pages back; the span must be in no list. */
 void mo_heap_put_span(mo_span *s);
 

@@ -255,6 +255,24 @@ int mo_dirty_final(mo_dirty_taker *t, uintptr_t lo, size_t bytes, mo_dirty_repor
 #endif
 }
 
+int64_t mo_dirty_pinned_kib(void) {
+    enum { STATUS_BYTES = 4096 };
+    char text[STATUS_BYTES];
+    int saved = errno;
+    int fd = open_fd(SYS_openat, AT_FDCWD, (long)"/proc/thread-self/status", O_RDONLY | O_CLOEXEC);
+    long len = fd < 0 ? -1 : syscall(SYS_read, fd, text, STATUS_BYTES - 1);
+    close_fd(&fd);
+    errno = saved;
+    if (len <= 0) return -1;
+    text[len] = '\0';
+    const char *at = strstr(text, "VmPin:");
+    if (!at) return -1;
+    int64_t kib = 0;
+    for (at += 6; *at == ' ' || *at == '\t'; at++) continue;
+    for (; *at >= '0' && *at <= '9'; at++) kib = kib * 10 + (*at - '0');
+    return kib;
+}
+
 int mo_dirty_taker_init(mo_dirty_taker *t) {
     t->vec = mo_os_map(VEC_LEN * sizeof *t->vec, "mound: dirty pages");
     return t->vec ? 0 : -ENOMEM;

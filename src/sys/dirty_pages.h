@@ -1,6 +1,6 @@
 /* dirty_pages.h - which OS pages of a range were written, told by the system. Floor sys.
  *
- * Used by the concurrent collector, which is not in this version: nobody calls it.
+ * Used by gc/barrier.c, where MOUND_BARRIER=os asks for it.
  *
  *   register   once, when the range is mapped
  *   arm        from now on stores are noticed
@@ -40,6 +40,10 @@ void mo_dirty_close(void);
 int mo_dirty_register(uintptr_t lo, size_t bytes);
 /* Before it is unmapped or moved. Its pages are then no longer armed. */
 int mo_dirty_forget(uintptr_t lo, size_t bytes);
+
+/* KiB of memory that the kernel or a device has pinned for long, and may write without a report;
+ * -1: cannot be known. Neither allocates nor locks. */
+int64_t mo_dirty_pinned_kib(void);
 
 int mo_dirty_taker_init(mo_dirty_taker *t); /* -ENOMEM */
 void mo_dirty_taker_fini(mo_dirty_taker *t);

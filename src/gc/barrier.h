@@ -1,0 +1,28 @@
+/* barrier.h - what the program stored while it was being marked: the OS tells. Floor gc.
+ *
+ * docs/design/barrier.md has the protocol; its order of calls:
+ *   mo_barrier_arm     world running, before new objects are black
+ *   mo_barrier_take    world running: scans again what was written, and arms it again
+ *   mo_barrier_final   world stopped: scans again what was written since
+ */
+#ifndef MO_BARRIER_H
+#define MO_BARRIER_H
+
+#include "base/compiler.h"
+
+/* Before the heap has any memory. 0, or a negative errno value; mo_barrier_text says why. */
+int mo_barrier_open(void);
+bool mo_barrier_is_on(void);
+/* What is in force, for people. */
+const char *mo_barrier_text(void);
+
+/* false: some page may not be armed, or the kernel has pinned memory, whose writes it does not
+ * report; this cycle has to be marked in one stop. */
+bool mo_barrier_arm(void);
+/* Returns the OS pages that were scanned again. */
+uint64_t mo_barrier_take(void);
+uint64_t mo_barrier_final(void);
+
+void mo_barrier_after_fork(void);
+
+#endif

@@ -1,0 +1,288 @@
+/* cycle.c - one collection, step by step.
+ *
+ * In one stop     stop; mark from the roots; make every span unswept; start.
+ * While threads run, if the barrier is on (docs/design/barrier.md)
+ *                 arm; stop; new objects are black, scan the roots; start; mark; take and scan
+ * again what was written, a few rounds; stop; scan again what was written since, and the roots;
+ * mark what that leads to; make every span unswept; start.
+ *
+ * Floor   gc.
+ * Locks   gc.lock for the whole collection, gc.sweep_lock likewise (keeps the background sweeper
+ *         out), then the registry lock through a stop.
+ * Order   unswept spans must be gone before marking begins, or a second mark would clear the bits a
+ *         sweep still has to read; the loader's list must be checked after the stop, since until
+ *         then an object may be loaded and filled with pointers. Arming comes before new objects
+ * are black, the last report after the last stop.
+ */
+#include "gc/cycle.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "gc/barrier.h"
+#include "gc/check.h"
+#include "gc/mark.h"
+#include "gc/roots.h"
+#include "gc/types.h"
+#include "sched/census.h"
+
+enum {
+    WORKER_BYTES = 2 << 20, /* live heap per mark worker: a smaller share is not worth waking one */
+    LOADER_TRIES = 100,
+#if MO_MUTANT_barrier_forgets_final
+    MAX_ROUNDS = 0, /* so that the last stop has all to do */
+#else
+    MAX_ROUNDS = 5,
+#endif
+    FEW_PAGES = 500, /* so many are scanned again in the last stop */
+};
+
+typedef struct cycle {
+    mo_gc_reason reason;
+    uint64_t begin_ns;
+    uint64_t stop_ns, stopped_ns, marked_ns, end_ns; /* of the last stop */
+    uint64_t first_stop_ns, first_end_ns;            /* of the first of two; 0: there is one */
+    uint64_t live_before;
+    uint64_t claimed_before; /* bytes handed out ever, in the first stop */
+    uint64_t black_bytes;    /* allocated while it marked */
+    uint64_t round_pages[MAX_ROUNDS + 1];
+    uint32_t num_rounds;
+    uint32_t workers;
+    mo_mark_result mark;
+} cycle;
+
+static void begin_sweep(mo_central *c, void *arg) {
+    (void)arg;
+    mo_central_begin_sweep(c);
+}
+
+/* Workers that suit the heap, by what the last collection found: a small one is marked before a
+ * second worker wakes. */
+static uint32_t choose_workers(void) {
+    mo_gc *gc = &mo_the_gc;
+    return (uint32_t)mo_min(1 + gc->marked_bytes / WORKER_BYTES, gc->max_workers);
+}
+
+/* Stops the world with an up-to-date list of loaded objects. */
+static void stop_with_roots(mo_thread *t) {
+    for (int i = 0;; i++) {
+        if (!mo_roots_list_objects())
+            mo_fatal("memory exhausted while listing loaded objects; raise the limit");
+        mo_world_stop(t);
+#if MO_MUTANT_stop_ignores_loader
+        return;
+#endif
+        if (mo_roots_still_current() || i >= LOADER_TRIES) return;
+        mo_world_start(); /* the loader is at work in a thread that must run on */
+        static uint32_t never;
+        if (i > 2) mo_futex_wait(&never, 0, 100000);
+    }
+}
+
+static uint64_t claimed_bytes(void) {
+    uint64_t bytes = mo_the_world.gone_bytes;
+    for (const mo_thread *t = mo_the_world.threads; t; t = t->next)
+        bytes += mo_load_rlx(&t->cache.claimed_bytes); /* all are stopped */
+    return bytes;
+}
+
+static uint64_t unused_bytes(void) {
+    uint64_t objects = 0, bytes = 0;
+    for (const mo_thread *t = mo_the_world.threads; t; t = t->next)
+        mo_cache_unused(&t->cache, &objects, &bytes);
+    return bytes;
+}
+
+/* What follows a mark. black_bytes: allocated while it ran. World stopped. */
+static void end_mark(mo_thread *t, cycle *c, uint64_t black_bytes) {
+    mo_gc *gc = &mo_the_gc;
+    mo_heap *h = &mo_the_heap;
+    c->mark = mo_mark_totals();
+    gc->root_bytes = c->mark.root_bytes - mo_min(gc->stack_bytes, c->mark.root_bytes);
+    c->marked_ns = mo_clock_ns();
+    if (gc->debug.checkmark) mo_check_mark(t->sp);
+#if MO_VARIETY >= 2
+    mo_check_typed_fields();
+#endif
+#if MO_MUTANT_start_before_sweep
+    mo_store_rel(&mo_the_world.stopping, 0); /* [R] of stop.c, too early: with stop.c [P] */
+    mo_futex_wake(&mo_the_world.stopping, INT32_MAX);
+    mo_futex_wait(&(uint32_t){0}, 0, 200000);
+#endif
+    h->is_marking = false;
+    h->sweepgen++;
+    mo_gc_each_central(false, begin_sweep, NULL);
+    for (mo_thread *each = mo_the_world.threads; each; each = each->next) {
+        mo_cache_sweep(&each->cache);
+        each->cache.live_delta = 0;
+    }
+    gc->unused_bytes = unused_bytes();
+    gc->marked_bytes = c->mark.bytes + black_bytes - mo_min(black_bytes, gc->unused_bytes);
+    c->black_bytes = black_bytes;
+    mo_store_rlx(&h->live_bytes, (int64_t)(gc->marked_bytes + gc->unused_bytes)); /* all stopped */
+}
+
+static void begin_mark(mo_thread *t) {
+    mo_gc *gc = &mo_the_gc;
+    for (mo_thread *each = mo_the_world.threads; each; each = each->next)
+        mo_cache_begin_mark(&each->cache);
+    if (gc->debug.verify) mo_check_heap();
+    /* TSan has a thread of its own. */
+    if (gc->debug.gctrace || (MO_VARIETY >= 2 && !MO_TSAN)) mo_census_name_unknown();
+    mo_mark_begin();
+    gc->stack_bytes = mo_roots_add_all(t);
+}
+
+static void run_stopped(mo_thread *t, cycle *c) {
+    begin_mark(t);
+    mo_mark_scan_manual();
+    mo_mark_run(c->workers - 1, true);
+    end_mark(t, c, 0);
+}
+
+static void count_cycle(const cycle *c) {
+    mo_gc *gc = &mo_the_gc;
+    uint64_t pause = c->end_ns - c->stop_ns, first = c->first_end_ns - c->first_stop_ns;
+    gc->num_gc++;
+    if (c->reason == MO_GC_FORCED) gc->num_forced++;
+    gc->pause_total_ns += pause + first;
+    gc->pause_last_ns = pause;
+    gc->pause_max_ns = mo_max(gc->pause_max_ns, mo_max(pause, first));
+    gc->gc_cpu_ns += c->mark.cpu_ns;
+    gc->cycle_ns = c->end_ns - c->begin_ns;
+    gc->black_bytes = c->black_bytes;
+    uint64_t objects, bytes, freed_objects, freed_bytes;
+    mo_gc_alloc_totals(&objects, &bytes, &freed_objects, &freed_bytes);
+    mo_store_rlx(&gc->alloc_at_last, bytes); /* the background thread glances at it */
+    mo_pacer_set(c->end_ns);
+    gc->last_end_ns = c->end_ns;
+}
+
+/* Go's line, so that its readers work. Where the mark was made in one stop, the concurrent phase is
+ * empty, and the mark stands in the second stop. A line of our own follows where there were two. */
+static void trace_cycle(const cycle *c) {
+    mo_gc *gc = &mo_the_gc;
+    double ms = 1e-6, since = (double)(c->end_ns - gc->start_ns);
+    bool is_split = c->first_stop_ns != 0;
+    double first =
+        (double)(is_split ? c->first_end_ns - c->first_stop_ns : c->stopped_ns - c->stop_ns) * ms;
+    double between = is_split ? (double)(c->stop_ns - c->first_end_ns) * ms : 0;
+    double last = (double)(c->end_ns - (is_split ? c->stop_ns : c->stopped_ns)) * ms;
+    double cpu = (double)c->mark.cpu_ns * ms;
+    mo_print("gc %llu @%.3fs %.0f%%: %.3f+%.3g+%.3f ms clock, %.3f+0/%.3g/0+%.3f ms cpu, "
+             "%llu->%llu->%llu MB, %llu MB goal, "
+             "%llu MB stacks, %llu MB globals, %u P%s\n",
+             (unsigned long long)gc->num_gc, since * 1e-9,
+             since > 0 ? 100.0 * (double)gc->gc_cpu_ns / since : 0, first, between, last, first,
+             is_split ? cpu : 0, is_split ? last : cpu, (unsigned long long)c->live_before >> 20,
+             (unsigned long long)c->live_before >> 20, (unsigned long long)gc->marked_bytes >> 20,
+             (unsigned long long)gc->goal_bytes >> 20, (unsigned long long)gc->stack_bytes >> 20,
+             (unsigned long long)gc->root_bytes >> 20, c->workers,
+             c->reason == MO_GC_FORCED ? " (forced)" : "");
+    if (!is_split) return;
+    char rounds[128];
+    size_t len = 0;
+    for (uint32_t i = 0; i < c->num_rounds && len < sizeof rounds - 24; i++)
+        len += (size_t)snprintf(rounds + len, sizeof rounds - len, i ? ",%llu" : "%llu",
+                                (unsigned long long)c->round_pages[i]);
+    mo_print(
+        "mound: gc %llu: barrier %s, pages scanned again %s, last stop %.3f ms of which %.3f to "
+        "stop, %.2f GB/s of marker CPU\n",
+        (unsigned long long)gc->num_gc, mo_barrier_text(), rounds, last,
+        (double)(c->stopped_ns - c->stop_ns) * ms,
+        c->mark.cpu_ns ? (double)c->mark.bytes / (double)c->mark.cpu_ns : 0);
+}
+
+/* ---------------------------------------------------------------- in one stop */
+
+static void mark_in_one_stop(mo_thread *t, cycle *c) {
+    c->stop_ns = mo_clock_ns();
+    stop_with_roots(t);
+    c->stopped_ns = mo_clock_ns();
+    run_stopped(t, c);
+    c->end_ns = mo_clock_ns();
+    count_cycle(c);
+    mo_world_start();
+}
+
+/* ---------------------------------------------------------------- while threads run */
+
+static void first_stop(mo_thread *t, cycle *c) {
+    c->first_stop_ns = mo_clock_ns();
+    stop_with_roots(t);
+    begin_mark(t);
+    mo_mark_scan_roots();
+    c->claimed_before = claimed_bytes() - unused_bytes();
+    mo_the_heap.is_marking = true;
+    c->first_end_ns = mo_clock_ns();
+    mo_world_start();
+}
+
+/* Until little is left, or a round does not help any more: then writers are faster than we. */
+static void pre_clean(cycle *c, uint32_t num_helpers) {
+    uint64_t last = UINT64_MAX;
+    while (c->num_rounds < MAX_ROUNDS) {
+        uint64_t pages = mo_barrier_take();
+        c->round_pages[c->num_rounds++] = pages;
+        mo_mark_run(num_helpers, false);
+        if (pages <= FEW_PAGES || pages > last / 5 * 4) return;
+        last = pages;
+    }
+}
+
+static void last_stop(mo_thread *t, cycle *c) {
+    c->stop_ns = mo_clock_ns();
+    stop_with_roots(t);
+    c->stopped_ns = mo_clock_ns();
+    c->round_pages[c->num_rounds++] = mo_barrier_final();
+    mo_the_gc.stack_bytes = mo_roots_add_all(t);
+    mo_mark_run(c->workers - 1, true);
+    end_mark(t, c, claimed_bytes() - c->claimed_before);
+    c->end_ns = mo_clock_ns();
+    count_cycle(c);
+    mo_world_start();
+}
+
+static void release_empty(mo_central *c, void *arg) {
+    (void)arg;
+    if (c->kind == MO_KIND_MANUAL) mo_central_release_empty(c);
+}
+
+/* Threads that mark beside this one while the program runs: a quarter of the processors together,
+ * but all of them where somebody waits for the end. */
+static uint32_t helpers_beside_program(const cycle *c) {
+    if (c->reason != MO_GC_HEAP) return c->workers - 1;
+    return (uint32_t)mo_min((mo_the_gc.max_workers + 3) / 4, c->workers) - 1;
+}
+
+static bool mark_while_threads_run(mo_thread *t, cycle *c) {
+#if !MO_MUTANT_barrier_arms_late
+    if (!mo_barrier_arm()) return false;
+#endif
+    first_stop(t, c);
+    uint32_t num_helpers = helpers_beside_program(c);
+    mo_mark_scan_manual_pages();
+    mo_mark_run(num_helpers, false);
+#if MO_MUTANT_barrier_arms_late
+    mo_barrier_arm();
+#endif
+    pre_clean(c, num_helpers);
+    last_stop(t, c);
+    mo_gc_each_central(false, release_empty, NULL);
+    return true;
+}
+
+void mo_cycle_run(mo_thread *t, mo_gc_reason reason, bool while_threads_run) {
+    cycle c = {.reason = reason};
+    mo_store_rlx(&mo_the_gc.num_begun, mo_the_gc.num_begun + 1); /* see mo_gc_collect */
+    c.begin_ns = mo_clock_ns();
+    mo_lock_acquire(&mo_the_gc.sweep_lock);
+    mo_gc_sweep_all();
+    c.workers = 1 + mo_mark_prepare(choose_workers() - 1);
+    int64_t live = mo_load_rlx(&mo_the_heap.live_bytes); /* for the trace */
+    c.live_before = live > 0 ? (uint64_t)live : 0;
+    if (!while_threads_run || !mark_while_threads_run(t, &c)) mark_in_one_stop(t, &c);
+    mo_mark_forget_roots();
+    mo_lock_release(&mo_the_gc.sweep_lock);
+    if (mo_the_gc.debug.gctrace) trace_cycle(&c);
+}

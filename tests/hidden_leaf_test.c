@@ -1,0 +1,154 @@
+/* hidden_leaf_test.c - marking while threads store: nothing that stays reachable is lost.
+ *
+ * Each leaf is referred to by one slot only. Mutators swap the leaves of two random slots, through
+ * their registers, while collections run one after the other: a store that the barrier does not see
+ * can hide a leaf from the marker. Others allocate what takes the place of whatever was freed. In
+ * the end every leaf must be there, with its contents. The mutants barrier_* show that leaves are
+ * lost where stores are not seen.
+ */
+#include "hold.h"
+
+#include "support.h"
+
+enum { MUTATORS = 2, PER_BLOCK = 500, STEP = 1000 };
+
+typedef struct leaf {
+    uint64_t id, check;
+    void *fill[2];
+} leaf;
+
+typedef struct block {
+    leaf *slot[PER_BLOCK];
+} block;
+
+static size_t num_leaves, num_blocks;
+static block **blocks; /* a root */
+static int is_running;
+static uint64_t num_swaps; /* of all, in steps */
+
+static leaf **slot_at(size_t i) { return &blocks[i / PER_BLOCK]->slot[i % PER_BLOCK]; }
+
+static leaf *leaf_make(uint64_t id) {
+    leaf *l = mound_new(leaf);
+    l->id = id;
+    l->check = mix(id);
+    return l;
+}
+
+static NOINLINE void plant(void) {
+    num_leaves = test_steps(400000) / PER_BLOCK * PER_BLOCK;
+    num_blocks = num_leaves / PER_BLOCK;
+    blocks = mound_new_array(block *, num_blocks);
+    for (size_t i = 0; i < num_blocks; i++) blocks[i] = mound_new(block);
+    for (size_t i = 0; i < num_leaves; i++) *slot_at(i) = leaf_make(i);
+}
+
+/* The two parts of the slots belong to one mutator each: a swap is not atomic. */
+static void *mutate(void *arg) {
+    size_t part = num_leaves / MUTATORS, first = (size_t)(uintptr_t)arg * part;
+    mo_rand r;
+    mo_rand_seed(&r, (uint64_t)(uintptr_t)arg + 1);
+    for (uint64_t i = 0; LOAD(&is_running); i++) {
+        if (i % STEP == 0) __atomic_add_fetch(&num_swaps, STEP, __ATOMIC_RELAXED);
+        leaf **a = slot_at(first + mo_rand_below(&r, part)),
+             **b = slot_at(first + mo_rand_below(&r, part));
+        leaf *held = *a;
+        *a = *b;
+        *b = held;
+    }
+    return NULL;
+}
+
+/* Slots of new objects are hidden places too: leaves travel through them. */
+static void *mutate_fresh(void *arg) {
+    size_t part = num_leaves / MUTATORS, first = (size_t)(uintptr_t)arg * part;
+    mo_rand r;
+    mo_rand_seed(&r, (uint64_t)(uintptr_t)arg + 77);
+    for (uint64_t i = 0; LOAD(&is_running); i++) {
+        if (i % STEP == 0) __atomic_add_fetch(&num_swaps, STEP, __ATOMIC_RELAXED);
+        leaf **a = slot_at(first + mo_rand_below(&r, part));
+        leaf **fresh = mound_alloc(64);
+        fresh[mo_rand_below(&r, 8)] = *a;
+        *a = NULL;
+        for (int k = 0; k < 8; k++)
+            if (fresh[k]) *a = fresh[k];
+    }
+    return NULL;
+}
+
+static void *litter(void *arg) {
+    (void)arg;
+    while (LOAD(&is_running)) {
+        leaf *l = mound_new(leaf);
+        l->id = l->check = 0xdeadbeef;
+    }
+    return NULL;
+}
+
+static void *collect_on(void *arg) {
+    (void)arg;
+    while (LOAD(&is_running)) mound_gc();
+    return NULL;
+}
+
+static size_t count_lost(void) {
+    uint8_t *seen = calloc(num_leaves, 1);
+    size_t lost = 0;
+    for (size_t i = 0; i < num_leaves; i++) {
+        const leaf *l = *slot_at(i);
+        if (!l || l->id >= num_leaves || l->check != mix(l->id) || seen[l->id])
+            lost++;
+        else
+            seen[l->id] = 1;
+    }
+    free(seen);
+    return lost;
+}
+
+static void run(void *(*mutator)(void *), uint64_t swaps) {
+    uint64_t collections = test_steps(25);
+    mound_mem_stats before = {.struct_bytes = sizeof before}, after = before;
+    pthread_t thread[MUTATORS], litterer, collector;
+    plant();
+    clear_stack();
+    num_swaps = 0;
+    mound_read_mem_stats(&before);
+    STORE(&is_running, 1);
+    pthread_create(&litterer, NULL, litter, NULL);
+    pthread_create(&collector, NULL, collect_on, NULL);
+    for (uintptr_t i = 0; i < MUTATORS; i++) pthread_create(&thread[i], NULL, mutator, (void *)i);
+    do {
+        sleep_us(10000);
+        mound_read_mem_stats(&after);
+    } while (after.num_gc - before.num_gc < collections || LOAD(&num_swaps) < swaps);
+    STORE(&is_running, 0);
+    for (int i = 0; i < MUTATORS; i++) pthread_join(thread[i], NULL);
+    pthread_join(litterer, NULL);
+    pthread_join(collector, NULL);
+    print_message("%llu swaps during %llu collections, barrier %s\n", (unsigned long long)num_swaps,
+                  (unsigned long long)(after.num_gc - before.num_gc), after.barrier);
+    assert_int_equal(count_lost(), 0);
+}
+
+static void swapped_leaves_are_all_kept(void **state) {
+    (void)state;
+    run(mutate, test_steps(10000000));
+}
+
+static void leaves_that_pass_through_new_objects_are_all_kept(void **state) {
+    (void)state;
+    run(mutate_fresh, test_steps(500000));
+}
+
+int main(void) {
+    setenv("MOUND_BARRIER", "os", 0);
+    if (mound_init() != 0) {
+        print_message("skipped: no barrier here (the line above says why)\n");
+        return 0;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(swapped_leaves_are_all_kept),
+        cmocka_unit_test(leaves_that_pass_through_new_objects_are_all_kept),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
