@@ -1,12 +1,11 @@
 /* barrier.c - the barrier of memory that any C code writes, by the OS's reports of written pages.
  *
- * The heap is looked at in blocks of 2 MiB. A block that holds a span with pointers is armed and
- * asked about as a whole; one that holds none is left alone, and keeps its huge page. A block that
- * was left alone when the others were armed, and got such a span since, holds new objects only: its
- * pages were never armed, so they all count as written.
+ * Only pages in spans with pointers are armed: what is free, and what holds no pointers, is left
+ * alone and costs its writers nothing. A page that was free when the others were armed, and is in
+ * such a span now, holds new objects only: it was never armed, so it counts as written.
  *
  * Floor   gc. Uses dirty_pages, mark.
- * Locks   the GC lock, but for mo_barrier_grown (heap lock).
+ * Locks   the GC lock, but for grown (heap lock).
  * Holds   B1  every page that holds an object the marker has scanned is armed, or was written since
  *         B2  pages are reported before they are scanned again (mo_dirty_take's contract)
  * Fails   a range that cannot be registered or armed turns the barrier off, or the cycle into one
@@ -18,11 +17,17 @@
 #include "gc/mark.h"
 #include "sys/dirty_pages.h"
 
-enum { BLOCK_BYTES = MO_BLOCK_PAGES << MO_PAGE_SHIFT };
+enum {
+    GAP_PAGES = 2, /* between two runs that are armed in one call: a call costs about a fault */
+    FULL_PAGES = MO_BLOCK_PAGES - MO_BLOCK_PAGES / 8,
+};
+
+typedef void pages_fn(uint32_t lo, uint32_t hi);
 
 static MO_GLOBAL uint32_t is_on;
 static MO_GLOBAL mo_dirty_taker taker;
 static MO_GLOBAL uint64_t num_rescanned; /* of the call that runs */
+static MO_GLOBAL bool is_refused;        /* likewise */
 
 bool mo_barrier_is_on(void) {
     return mo_load_rlx(&is_on); /* off once, for ever; a cycle looks again */
@@ -51,38 +56,70 @@ void mo_barrier_after_fork(void) {
         mo_store_rlx(&is_on, 0); /* alone */
 }
 
-/* Does a block hold a span that may hold pointers? */
-static bool has_pointers(uint32_t page, uint32_t end) {
+/* ---------------------------------------------------------------- where pointers are */
+
+/* Runtime pages of [page, end) in spans that may hold pointers: calls run for each run of them;
+ * gaps of a few pages count as part of it. Returns their number. run may be NULL. */
+static uint32_t pointer_pages(uint32_t page, uint32_t end, pages_fn *run) {
+    uint32_t num = 0, lo = 0, hi = 0; /* [lo, hi): the run so far */
     while (page < end) {
         uint32_t info = mo_load_acq(&mo_map.info[page]); /* [Y] pairs with heap.c [Z] */
-        mo_kind kind = mo_info_kind(info);
-        if (info != 0 && kind != MO_KIND_NOSCAN) return true;
         uint32_t first = info ? mo_info_first_page(page, info) : page;
-        uint32_t num = info ? mo_map.spans[first].num_pages : 1;
-        page = (uint32_t)mo_max(first + num, page + 1); /* a span that is just being made has 0 */
+        uint32_t pages = info ? mo_map.spans[first].num_pages : 1;
+        /* A span that is just being made has 0. */
+        uint32_t next = (uint32_t)mo_min(mo_max(first + pages, page + 1), end);
+        if (mo_info_kind(info) > MO_KIND_NOSCAN) {
+            if (run && hi > lo && page - hi > GAP_PAGES) {
+                run(lo, hi);
+                lo = page;
+            } else if (hi == lo) {
+                lo = page;
+            }
+            hi = next;
+            num += next - page;
+        }
+        page = next;
     }
-    return false;
+    if (run && hi > lo) run(lo, hi);
+    return num;
 }
 
-/* Calls fn for each run of blocks that have pointers. */
-static bool each_run(bool (*fn)(uintptr_t lo, size_t bytes)) {
-    uintptr_t base = mo_map.base;
-    size_t used = mo_load_acq(&mo_map.used_bytes); /* [F] pairs with heap.c [G] */
-    bool ok = true;
-    for (size_t off = 0; off < used;) {
-        size_t end = off;
-        while (end < used && has_pointers((uint32_t)(end >> MO_PAGE_SHIFT),
-                                          (uint32_t)((end + BLOCK_BYTES) >> MO_PAGE_SHIFT)))
-            end += BLOCK_BYTES;
-        if (end > off) ok = fn(base + off, end - off) && ok;
-        off = end + BLOCK_BYTES;
+/* Calls fn for all pages of blocks that hold pointers, if by_block; else only for pages in use where
+ * a block has room: what is free is about to be written by its first owner, and a fault for each
+ * page would be for nothing. A block that is nearly full is armed as a whole and keeps its huge
+ * page. */
+static void each_run(bool by_block, pages_fn *fn) {
+    uint32_t end = (uint32_t)(mo_load_acq(&mo_map.used_bytes) >> /* [F] pairs with heap.c [G] */
+                              MO_PAGE_SHIFT);
+    uint32_t lo = 0, hi = 0; /* whole blocks, joined */
+    for (uint32_t page = 0; page < end; page += MO_BLOCK_PAGES) {
+        uint32_t next = (uint32_t)mo_min(page + MO_BLOCK_PAGES, end);
+        uint32_t num = pointer_pages(page, next, NULL);
+        if (num == 0) continue;
+        if (!by_block && num < FULL_PAGES) {
+            pointer_pages(page, next, fn);
+            continue;
+        }
+        if (page != hi) {
+            if (hi > lo) fn(lo, hi);
+            lo = page;
+        }
+        hi = next;
     }
-    return ok;
+    if (hi > lo) fn(lo, hi);
 }
 
-static bool arm_run(uintptr_t lo, size_t bytes) { return mo_dirty_arm(lo, bytes) == 0; }
+/* ---------------------------------------------------------------- the protocol */
+
+static void arm_run(uint32_t lo, uint32_t hi) {
+    if (mo_dirty_arm(mo_page_addr(lo), (size_t)(hi - lo) << MO_PAGE_SHIFT) != 0) is_refused = true;
+}
+
 bool mo_barrier_arm(void) {
-    return mo_barrier_is_on() && mo_dirty_pinned_kib() == 0 && each_run(arm_run);
+    if (!mo_barrier_is_on() || mo_dirty_pinned_kib() != 0) return false;
+    is_refused = false;
+    each_run(false, arm_run);
+    return !is_refused;
 }
 
 static void rescan(void *arg, uintptr_t lo, uintptr_t hi) {
@@ -90,26 +127,22 @@ static void rescan(void *arg, uintptr_t lo, uintptr_t hi) {
 #if MO_MUTANT_barrier_forgets_written
     return;
 #endif
-    num_rescanned += (hi - lo) / 4096;
-    mo_mark_rescan(lo, hi);
+    num_rescanned += mo_mark_rescan(lo, hi);
 }
 
-static bool take_run(uintptr_t lo, size_t bytes) {
-    return mo_dirty_take(&taker, lo, bytes, rescan, NULL) == 0;
+static void take_run(uint32_t lo, uint32_t hi) {
+    mo_dirty_take(&taker, mo_page_addr(lo), (size_t)(hi - lo) << MO_PAGE_SHIFT, rescan, NULL);
 }
 
-static bool final_run(uintptr_t lo, size_t bytes) {
-    return mo_dirty_final(&taker, lo, bytes, rescan, NULL) == 0;
+static void final_run(uint32_t lo, uint32_t hi) {
+    mo_dirty_final(&taker, mo_page_addr(lo), (size_t)(hi - lo) << MO_PAGE_SHIFT, rescan, NULL);
 }
 
-static bool all_run(uintptr_t lo, size_t bytes) {
-    rescan(NULL, lo, lo + bytes);
-    return true;
-}
+static void all_run(uint32_t lo, uint32_t hi) { rescan(NULL, mo_page_addr(lo), mo_page_addr(hi)); }
 
 uint64_t mo_barrier_take(void) {
     num_rescanned = 0;
-    each_run(take_run);
+    each_run(false, take_run);
     return num_rescanned;
 }
 
@@ -117,7 +150,7 @@ uint64_t mo_barrier_final(void) {
     num_rescanned = 0;
 #if !MO_MUTANT_barrier_forgets_final
     /* Memory pinned since the cycle began may have been written without a report. */
-    each_run(mo_dirty_pinned_kib() == 0 ? final_run : all_run);
+    each_run(true, mo_dirty_pinned_kib() == 0 ? final_run : all_run);
 #endif
     return num_rescanned;
 }

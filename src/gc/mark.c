@@ -9,8 +9,9 @@
  *   candidate -> find its slot -> mark bit set already? done : set it -> scan the object
  *
  * Free and claimed slots have their mark bit set from the start (heap/span.h), so the one bit
- * also answers "is it allocated". Objects above OBLET_BYTES are cut into pieces that any worker
- * can take; a candidate with bit 0 set is the start of such a piece.
+ * also answers "is it allocated". A candidate with a tag in its low bits is not an object but a
+ * place to scan: the start of a piece of an object above OBLET_BYTES, so that several workers share
+ * it, or an OS page whose marked objects may have been written since they were scanned.
  *
  * Candidates leave the FIFO in batches, and those whose mark bits stand in one word are marked
  * by one exchange: with several workers an atomic exchange per object costs as much as all the
@@ -54,6 +55,8 @@ enum {
     MAX_WORKERS = 64,
     SCAN_AHEAD_WORDS = 64,
 };
+
+enum { TAG_OBLET = 1, TAG_PAGE = 2, TAG_MASK = 7 }; /* low bits of a candidate */
 
 typedef struct mo_marker {
     mo_workbuf *buf;
@@ -173,7 +176,7 @@ static MO_NOINLINE void scan_large(mo_marker *m, uintptr_t obj, const mo_span *s
         scan_typed(m, obj, s);
         return;
     }
-    for (uintptr_t p = obj + OBLET_BYTES; p < obj + s->elem_bytes; p += OBLET_BYTES) push(m, p | 1);
+    for (uintptr_t p = obj + OBLET_BYTES; p < obj + s->elem_bytes; p += OBLET_BYTES) push(m, p | TAG_OBLET);
     uintptr_t hi = obj + mo_min(OBLET_BYTES, s->elem_bytes);
     if (g.heap_ends)
         scan_ambiguous(m, obj, hi);
@@ -320,6 +323,92 @@ MO_INLINE void scan_object(lane *l, uint32_t first, uint32_t info, uintptr_t obj
     lane_enter(l);
 }
 
+static void rescan_typed_part(mo_marker *m, uintptr_t obj, const mo_span *s, uintptr_t lo,
+                              uintptr_t hi) {
+    size_t step = s->type->bytes, num = s->size_class ? 1 : s->elem_bytes / step;
+    size_t first = lo > obj ? (lo - obj) / step : 0;
+    for (size_t i = first; i < num && obj + i * step < hi; i++) {
+        for (uint32_t k = 0; k < s->type->num_ptrs; k++) {
+            uintptr_t at = obj + i * step + s->type->ptr_offs[k];
+            if (at >= lo && at < hi) scan_words(m, at, at + sizeof(uintptr_t));
+        }
+    }
+}
+
+/* The part of an object that lies in [lo, hi). */
+static void rescan_object(mo_marker *m, uintptr_t obj, const mo_span *s, uintptr_t lo,
+                          uintptr_t hi) {
+    uintptr_t from = mo_max(obj, lo), to = mo_min(obj + s->elem_bytes, hi);
+    if (s->kind == MO_KIND_TYPED)
+        rescan_typed_part(m, obj, s, from, to);
+    else if (g.heap_ends || s->kind == MO_KIND_MANUAL)
+        scan_ambiguous(m, from, to);
+    else
+        scan_words(m, from, to);
+}
+
+/* Its bits may be about to be made, by a thread that takes the span: an object that is not there
+ * yet is stored to later, and its page reported again. */
+static void rescan_span(mo_marker *m, const mo_span *s, uintptr_t lo, uintptr_t hi) {
+    uintptr_t start = mo_span_start(s);
+    uint32_t num = s->nelems;
+    size_t bytes = s->elem_bytes;
+    if (bytes == 0 || num == 0) return;
+    const uint64_t *alloc = mo_span_alloc_bits(s), *mark = mo_span_mark_bits(s);
+    uint32_t idx = lo > start ? (uint32_t)((lo - start) / bytes) : 0;
+    for (; idx < num && start + idx * bytes < hi; idx++) {
+        uint64_t live =
+            mo_load_rlx(&alloc[idx / 64]) & mo_load_rlx(&mark[idx / 64]); /* see above */
+        if (live >> (idx % 64) & 1) rescan_object(m, start + idx * bytes, s, lo, hi);
+    }
+}
+
+/* Are all slots that lie in [lo, hi) marked and allocated? */
+static bool is_full_here(const mo_span *s, uintptr_t lo, uintptr_t hi) {
+    uintptr_t start = mo_span_start(s);
+    uint32_t first = (uint32_t)((lo - start) / s->elem_bytes),
+             last = (uint32_t)((hi - 1 - start) / s->elem_bytes);
+    const uint64_t *alloc = mo_span_alloc_bits(s), *mark = mo_span_mark_bits(s);
+    for (uint32_t w = first / 64; w <= last / 64; w++) {
+        uint64_t want = ~(uint64_t)0;
+        if (w == first / 64) want &= ~mo_low_mask(first % 64);
+        if (w == last / 64) want &= mo_low_mask(last % 64 + 1);
+        if (want & ~(mo_load_rlx(&alloc[w]) & mo_load_rlx(&mark[w]))) return false; /* as below */
+    }
+    return true;
+}
+
+/* The marked objects on one OS page. */
+MO_INLINE void rescan_page(lane *l, uintptr_t lo, mo_cpu_level level) {
+    uint32_t page = (uint32_t)((lo - l->base) >> MO_PAGE_SHIFT);
+    uint32_t info = mo_load_acq(&mo_map.info[page]); /* [Y] pairs with heap.c [Z] */
+    if (mo_info_kind(info) <= MO_KIND_NOSCAN) return;
+    const mo_span *s = &mo_map.spans[mo_info_first_page(page, info)];
+    uintptr_t start = mo_span_start(s), hi = lo + MO_OS_PAGE_BYTES;
+    bool is_plain = s->kind == MO_KIND_SCAN && s->size_class != 0 && !g.heap_ends;
+    if (is_plain) hi = mo_min(hi, start + (uintptr_t)s->nelems * s->elem_bytes);
+    if (hi <= lo) return;
+    /* A page of new objects is full of black ones: no need to look at each. */
+    if (is_plain && is_full_here(s, lo, hi)) {
+        lane_scan(l, lo, hi - lo, level);
+        return;
+    }
+    lane_leave(l);
+    rescan_span(l->m, s, lo, hi);
+    lane_enter(l);
+}
+
+MO_INLINE void scan_place(lane *l, uintptr_t candidate, mo_cpu_level level) {
+    uintptr_t lo = candidate & ~(uintptr_t)TAG_MASK;
+    if (candidate & TAG_PAGE) {
+        rescan_page(l, lo, level);
+        return;
+    }
+    lane_leave(l);
+    scan_oblet(l->m, lo);
+    lane_enter(l);
+}
+
 static bool take_root(root_range *out) {
     if (mo_load_rlx(&g.next_root) >= g.num_roots) return false; /* a glance */
     size_t i = mo_add_rlx(&g.next_root, 1) -
@@ -370,7 +459,7 @@ typedef struct fifo_entry {
 /* Finds the span of candidate and fetches what marking it will touch. false: it lies in none. */
 MO_INLINE bool prefetch(uintptr_t candidate, uintptr_t base, fifo_entry *out) {
     out->candidate = candidate;
-    if (MO_UNLIKELY(candidate & 1)) return true;
+    if (MO_UNLIKELY(candidate & TAG_MASK)) return true;
     uint32_t page = (uint32_t)((candidate - base) >> MO_PAGE_SHIFT);
     out->info = mo_map.info[page];
     if (MO_UNLIKELY(out->info == 0)) return false;
@@ -422,12 +511,10 @@ MO_INLINE void process(lane *l, const fifo_entry *fifo, uint32_t head, uint32_t 
     target t[BATCH_LEN];
     for (uint32_t i = 0; i < n; i++) {
         const fifo_entry *e = &fifo[(head + i) % FIFO_LEN];
-        if (MO_UNLIKELY(e->candidate & 1)) {
+        if (MO_UNLIKELY(e->candidate & TAG_MASK)) {
             t[i].bit = 0;
             t[i].word = NULL;
-            lane_leave(l);
-            scan_oblet(l->m, e->candidate & ~(uintptr_t)1);
-            lane_enter(l);
+            scan_place(l, e->candidate, level);
         } else {
             t[i] = resolve(e, l->base);
         }
@@ -677,60 +764,18 @@ static void rescan_marked(mo_marker *m) {
     }
 }
 
-static void rescan_typed_part(mo_marker *m, uintptr_t obj, const mo_span *s, uintptr_t lo,
-                              uintptr_t hi) {
-    size_t step = s->type->bytes, num = s->size_class ? 1 : s->elem_bytes / step;
-    size_t first = lo > obj ? (lo - obj) / step : 0;
-    for (size_t i = first; i < num && obj + i * step < hi; i++) {
-        for (uint32_t k = 0; k < s->type->num_ptrs; k++) {
-            uintptr_t at = obj + i * step + s->type->ptr_offs[k];
-            if (at >= lo && at < hi) scan_words(m, at, at + sizeof(uintptr_t));
-        }
-    }
-}
-
-/* The part of an object that lies in [lo, hi). */
-static void rescan_object(mo_marker *m, uintptr_t obj, const mo_span *s, uintptr_t lo,
-                          uintptr_t hi) {
-    uintptr_t from = mo_max(obj, lo), to = mo_min(obj + s->elem_bytes, hi);
-    if (s->kind == MO_KIND_TYPED)
-        rescan_typed_part(m, obj, s, from, to);
-    else if (g.heap_ends || s->kind == MO_KIND_MANUAL)
-        scan_ambiguous(m, from, to);
-    else
-        scan_words(m, from, to);
-}
-
-/* Its bits may be about to be made, by a thread that takes the span: an object that is not there
- * yet is stored to later, and its page reported again. */
-static void rescan_span(mo_marker *m, const mo_span *s, uintptr_t lo, uintptr_t hi) {
-    uintptr_t start = mo_span_start(s);
-    uint32_t num = s->nelems;
-    size_t bytes = s->elem_bytes;
-    if (bytes == 0 || num == 0) return;
-    const uint64_t *alloc = mo_span_alloc_bits(s), *mark = mo_span_mark_bits(s);
-    uint32_t idx = lo > start ? (uint32_t)((lo - start) / bytes) : 0;
-    for (; idx < num && start + idx * bytes < hi; idx++) {
-        uint64_t live =
-            mo_load_rlx(&alloc[idx / 64]) & mo_load_rlx(&mark[idx / 64]); /* see above */
-        if (live >> (idx % 64) & 1) rescan_object(m, start + idx * bytes, s, lo, hi);
-    }
-}
-
-void mo_mark_rescan(uintptr_t lo, uintptr_t hi) {
+uint64_t mo_mark_rescan(uintptr_t lo, uintptr_t hi) {
     mo_marker *m = g.marker[0];
+    uint64_t num = 0;
     hi = mo_min(hi, mo_map.base + mo_load_acq(&mo_map.used_bytes)); /* [F] pairs with heap.c [G] */
-    while (lo < hi) {
+    for (; lo < hi; lo += MO_OS_PAGE_BYTES) {
         uint32_t page = (uint32_t)((lo - mo_map.base) >> MO_PAGE_SHIFT);
         uint32_t info = mo_load_acq(&mo_map.info[page]); /* [Y] pairs with heap.c [Z] */
-        uintptr_t end = mo_min(hi, mo_page_addr(page + 1));
-        if (mo_info_kind(info) > MO_KIND_NOSCAN) {
-            const mo_span *s = &mo_map.spans[mo_info_first_page(page, info)];
-            end = mo_min(hi, mo_span_start(s) + ((uintptr_t)s->num_pages << MO_PAGE_SHIFT));
-            rescan_span(m, s, lo, end);
-        }
-        lo = end;
+        if (mo_info_kind(info) <= MO_KIND_NOSCAN) continue;
+        push(m, lo | TAG_PAGE);
+        num++;
     }
+    return num;
 }
 
 void mo_mark_scan_manual_pages(void) {

@@ -35,9 +35,9 @@ void mo_mark_scan_roots(void);
 void mo_mark_scan_manual(void);
 /* The same, by the page table: also while threads run. */
 void mo_mark_scan_manual_pages(void);
-/* What is marked on the OS pages [lo, hi) may have changed since it was scanned: scans it again,
- * only there and without following. */
-void mo_mark_rescan(uintptr_t lo, uintptr_t hi);
+/* What is marked on the OS pages [lo, hi) may have changed since it was scanned: the next run scans
+ * it again. Returns the pages that hold any pointers. */
+uint64_t mo_mark_rescan(uintptr_t lo, uintptr_t hi);
 /* Follows all that was scanned, and the added roots, with the caller and num_helpers of the
  * prepared worker threads. is_last: the world is stopped, and what was dropped for want of memory
  * is made good. */
