@@ -82,7 +82,7 @@ int mound_set_gc_percent(int percent) {
     mo_lock_acquire_blocking(t, &mo_the_world.registry); /* a collection sets its goal under it */
     int old = gc->percent;
     mo_store_rlx(&gc->percent, percent < 0 ? -1 : percent); /* the lock orders it; others glance */
-    mo_pacer_set(gc->last_end_ns);
+    mo_pacer_set();
     mo_lock_release(&mo_the_world.registry);
     mo_runtime_leave(t);
     return old;

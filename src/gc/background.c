@@ -4,9 +4,10 @@
  * collection between them: not at once, since a program that allocates sweeps as it goes, and two
  * threads sweeping the same classes only pass cache lines to and fro. Then it gives free memory
  * back, slowly (1 % of one CPU, three once the process is idle, measured by the time the madvise
- * calls take): while the program allocates, only what exceeds the next goal by a tenth; once it is
- * idle, all but a twentieth of what is live, three times as fast. A program that is idle for
- * IDLE_NS and has allocated since the last collection is collected once.
+ * calls take): while the program allocates, only what exceeds the next goal, or what the heap was
+ * at the end of the last collection, by a tenth; once it is idle, all but a twentieth of what is
+ * live, three times as fast. A program that is idle for IDLE_NS and has allocated since the last
+ * collection is collected once.
  *
  * The thread is not registered: it owns no object and is never stopped; the idle collection
  * needs a registered thread, and registers it for that time.
@@ -50,7 +51,8 @@ static size_t retain_bytes(bool idle) {
     mo_gc *gc = &mo_the_gc;
     uint64_t inuse = mo_load_rlx(&mo_the_heap.inuse_pages) << MO_PAGE_SHIFT; /* an estimate */
     if (idle) return inuse / 20;
-    uint64_t goal = mo_load_rlx(&gc->goal_bytes); /* an estimate */
+    /* Objects fill their spans only in part: the heap in pages is larger than the goal. */
+    uint64_t goal = mo_max(mo_load_rlx(&gc->goal_bytes), mo_load_rlx(&gc->peak_bytes)); /* same */
     uint64_t want = goal + goal / 10;
     return want > inuse ? want - inuse : inuse / 20;
 }

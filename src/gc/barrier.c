@@ -2,7 +2,11 @@
  *
  * Only pages in spans with pointers are armed: what is free, and what holds no pointers, is left
  * alone and costs its writers nothing. A page that was free when the others were armed, and is in
- * such a span now, holds new objects only: it was never armed, so it counts as written.
+ * such a span now, holds new objects only: it was never armed, so it counts as written. New objects
+ * go to such pages first (central.c, prefers_fresh).
+ *
+ * A block of 2 MiB that is nearly full is armed as a whole, and keeps its huge page until the first
+ * store there. Blocks that were split so are made whole again afterwards, as far as time allows.
  *
  * Floor   gc. Uses dirty_pages, mark.
  * Locks   the GC lock, but for grown (heap lock).
@@ -13,13 +17,18 @@
  */
 #include "gc/barrier.h"
 
+#include <string.h>
+
 #include "gc/gc.h"
 #include "gc/mark.h"
 #include "sys/dirty_pages.h"
+#include "sys/os_mem.h"
 
 enum {
     GAP_PAGES = 2, /* between two runs that are armed in one call: a call costs about a fault */
     FULL_PAGES = MO_BLOCK_PAGES - MO_BLOCK_PAGES / 8,
+    MAX_BLOCKS = 1 << 19, /* 1 TiB */
+    COLLAPSE_SHARE = 20,  /* one part in so many of the time between two collections */
 };
 
 typedef void pages_fn(uint32_t lo, uint32_t hi);
@@ -28,6 +37,10 @@ static MO_GLOBAL uint32_t is_on;
 static MO_GLOBAL mo_dirty_taker taker;
 static MO_GLOBAL uint64_t num_rescanned; /* of the call that runs */
 static MO_GLOBAL bool is_refused;        /* likewise */
+
+/* Of the cycle that runs, for each block. */
+enum { BLOCK_OPEN, BLOCK_ARMED, BLOCK_SPLIT };
+static MO_GLOBAL uint8_t blocks[MAX_BLOCKS];
 
 bool mo_barrier_is_on(void) {
     return mo_load_rlx(&is_on); /* off once, for ever; a cycle looks again */
@@ -84,10 +97,10 @@ static uint32_t pointer_pages(uint32_t page, uint32_t end, pages_fn *run) {
     return num;
 }
 
-/* Calls fn for all pages of blocks that hold pointers, if by_block; else only for pages in use where
- * a block has room: what is free is about to be written by its first owner, and a fault for each
- * page would be for nothing. A block that is nearly full is armed as a whole and keeps its huge
- * page. */
+/* Calls fn for all pages of blocks that hold pointers, if by_block; else, where a block has room,
+ * only for pages in use: what is free is about to be written by its first owner, and a fault for
+ * each page would be for nothing. A block that is nearly full is armed as a whole and keeps its
+ * huge page. */
 static void each_run(bool by_block, pages_fn *fn) {
     uint32_t end = (uint32_t)(mo_load_acq(&mo_map.used_bytes) >> /* [F] pairs with heap.c [G] */
                               MO_PAGE_SHIFT);
@@ -111,7 +124,11 @@ static void each_run(bool by_block, pages_fn *fn) {
 
 /* ---------------------------------------------------------------- the protocol */
 
+static uint8_t *block_at(uint32_t page) { return &blocks[page / MO_BLOCK_PAGES]; }
+
 static void arm_run(uint32_t lo, uint32_t hi) {
+    if ((lo | hi) % MO_BLOCK_PAGES == 0)
+        memset(block_at(lo), BLOCK_ARMED, (hi - lo) / MO_BLOCK_PAGES);
     if (mo_dirty_arm(mo_page_addr(lo), (size_t)(hi - lo) << MO_PAGE_SHIFT) != 0) is_refused = true;
 }
 
@@ -128,6 +145,9 @@ static void rescan(void *arg, uintptr_t lo, uintptr_t hi) {
     return;
 #endif
     num_rescanned += mo_mark_rescan(lo, hi);
+    uint8_t *end = block_at((uint32_t)((hi - 1 - mo_map.base) >> MO_PAGE_SHIFT));
+    for (uint8_t *b = block_at((uint32_t)((lo - mo_map.base) >> MO_PAGE_SHIFT)); b <= end; b++)
+        if (*b == BLOCK_ARMED) *b = BLOCK_SPLIT;
 }
 
 static void take_run(uint32_t lo, uint32_t hi) {
@@ -153,4 +173,22 @@ uint64_t mo_barrier_final(void) {
     each_run(true, mo_dirty_pinned_kib() == 0 ? final_run : all_run);
 #endif
     return num_rescanned;
+}
+
+static void disarm_run(uint32_t lo, uint32_t hi) {
+    mo_dirty_disarm(mo_page_addr(lo), (size_t)(hi - lo) << MO_PAGE_SHIFT);
+}
+
+void mo_barrier_disarm(uint64_t since_ns) {
+    each_run(true, disarm_run);
+    uint64_t begin = mo_clock_ns(), budget = (begin - since_ns) / COLLAPSE_SHARE;
+    bool ok = true;
+    uint32_t end = (uint32_t)(mo_map.used_bytes >> MO_PAGE_SHIFT);
+    for (uint32_t page = 0; page < end; page += MO_BLOCK_PAGES) {
+        uint8_t *b = block_at(page);
+        if (*b == BLOCK_SPLIT && ok)
+            ok = mo_os_collapse(mo_page_addr(page), MO_BLOCK_PAGES << MO_PAGE_SHIFT) &&
+                 mo_clock_ns() - begin < budget;
+        *b = BLOCK_OPEN;
+    }
 }

@@ -4,6 +4,7 @@
  *   mo_barrier_arm     world running, before new objects are black
  *   mo_barrier_take    world running: scans again what was written, and arms it again
  *   mo_barrier_final   world stopped: scans again what was written since
+ *   mo_barrier_disarm  world running: what is stored from now on is nobody's concern
  */
 #ifndef MO_BARRIER_H
 #define MO_BARRIER_H
@@ -22,6 +23,8 @@ bool mo_barrier_arm(void);
 /* Returns the OS pages that were scanned again. */
 uint64_t mo_barrier_take(void);
 uint64_t mo_barrier_final(void);
+/* Else each page would cost a fault when it is stored to next, and each huge page be split. */
+void mo_barrier_disarm(uint64_t since_ns); /* the end of the last collection */
 
 void mo_barrier_after_fork(void);
 

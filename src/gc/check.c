@@ -183,6 +183,7 @@ void mo_check_typed_fields(void) {
         }
         page += s->num_pages;
         if (s->kind != MO_KIND_TYPED || s->size_class == 0 || s->state == MO_SPAN_CACHED) continue;
+        if (s->type->num_ptrs == 0) continue; /* weak handles: a program's go to noscan memory */
         for (uint32_t i = 0; i < s->nelems && lines < MAX_LINES; i++) {
             uint64_t bit = (uint64_t)1 << (i % 64);
             if (!(mo_span_alloc_bits(s)[i / 64] & mo_span_mark_bits(s)[i / 64] & bit)) continue;

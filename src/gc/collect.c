@@ -14,6 +14,7 @@
 #include "gc/cycle.h"
 #include "gc/driver.h"
 #include "gc/gc.h"
+#include "gc/pacer.h"
 #include "gc/specials.h"
 #include "gc/types.h"
 
@@ -21,8 +22,8 @@ MO_GLOBAL mo_gc mo_the_gc;
 
 enum {
     HEAP_WAIT_NS = 1000000,
-    THROTTLE_NS = 200000,
-    SHORT_MARK_BYTES = 2 << 20,
+    SWEEP_SPANS = 32, /* by a thread that would have to wait */
+    STOP_NS = 150000, /* of a stop, besides marking */
     SWEEP_POLL_NS = 50000,
 };
 
@@ -113,17 +114,21 @@ static void collect_here(mo_thread *t, mo_gc_reason reason, uint64_t begun) {
 /* A mark that is over before the program would notice needs no other thread. */
 static bool is_short(void) {
     mo_gc *gc = &mo_the_gc;
-    return gc->debug.stress == 0 && gc->marked_bytes < SHORT_MARK_BYTES;
+    if (gc->debug.stress != 0) return false;
+    double ns = (double)gc->traced_bytes / (gc->mark_rate > 0 ? gc->mark_rate : 1);
+    return ns + STOP_NS <= (double)gc->pause_target_ns;
 }
 
-/* The heap is full and somebody collects already: the more it is beyond its goal, the longer this
- * thread waits, so that marking stays ahead. */
-static void throttle(mo_thread *t, uint64_t begun) {
-    mo_gc *gc = &mo_the_gc;
-    int64_t live = mo_load_rlx(&mo_the_heap.live_bytes),
-            goal = (int64_t)mo_load_rlx(&gc->goal_bytes); /* estimates */
-    if (live <= goal) return;
-    mo_driver_await(t, begun, live - goal > goal / 8 ? -1 : THROTTLE_NS);
+/* Sleeps while allocation is too far ahead of the marking that runs. */
+static void wait_for_marking(mo_thread *t, size_t size) {
+    uint64_t begin = mo_clock_ns();
+    int64_t waited = 0, nap;
+    while ((nap = mo_pace_delay(size, waited)) > 0) {
+        /* What it waits for first is that all is swept: that can be helped. */
+        if (!mo_pace_is_before_mark() || !mo_gc_sweep_some(SWEEP_SPANS)) mo_driver_nap(t, nap);
+        waited = (int64_t)(mo_clock_ns() - begin);
+    }
+    if (waited > 0) mo_add_rlx(&mo_the_gc.throttled_ns, waited); /* statistics */
 }
 
 MO_NOINLINE void mo_gc_collect(mo_thread *t, mo_gc_reason reason) {
@@ -134,20 +139,20 @@ MO_NOINLINE void mo_gc_collect(mo_thread *t, mo_gc_reason reason) {
     if (!mo_barrier_is_on() || (reason == MO_GC_HEAP && is_short())) {
         collect_here(t, reason, begun);
     } else if (!must_wait && mo_driver_is_busy()) {
-        throttle(t, begun);
-        return;
+        return; /* and mo_gc_poll has seen to it that it waits */
     } else if (!mo_driver_ask(reason)) {
         collect_here(t, reason, begun);
     } else if (must_wait) {
-        mo_driver_await(t, begun + 1, -1);
+        mo_driver_await(t, begun + 1);
     }
     if (reason == MO_GC_FORCED || reason == MO_GC_MEMORY) mo_gc_sweep_all();
     mo_cleanups_kick();
     mo_thread_clear_stack();
 }
 
-void mo_gc_poll(mo_thread *t) {
+void mo_gc_poll(mo_thread *t, size_t size) {
     mo_background_start_once();
+    if (MO_UNLIKELY(mo_load_rlx(&mo_the_pace.is_on))) wait_for_marking(t, size); /* an estimate */
     int64_t live =
         mo_load_rlx(&mo_the_heap.live_bytes); /* an estimate; mo_gc_collect looks again */
     int64_t trigger = (int64_t)mo_load_rlx(&mo_the_gc.trigger_bytes);         /* likewise */

@@ -3,8 +3,8 @@
  * In one stop     stop; mark from the roots; make every span unswept; start.
  * While threads run, if the barrier is on (docs/design/barrier.md)
  *                 arm; stop; new objects are black, scan the roots; start; mark; take and scan
- * again what was written, a few rounds; stop; scan again what was written since, and the roots;
- * mark what that leads to; make every span unswept; start.
+ *                 again what was written, a few rounds; stop; scan again what was written since,
+ *                 and the roots; mark what that leads to; make every span unswept; start.
  *
  * Floor   gc.
  * Locks   gc.lock for the whole collection, gc.sweep_lock likewise (keeps the background sweeper
@@ -12,7 +12,7 @@
  * Order   unswept spans must be gone before marking begins, or a second mark would clear the bits a
  *         sweep still has to read; the loader's list must be checked after the stop, since until
  *         then an object may be loaded and filled with pointers. Arming comes before new objects
- * are black, the last report after the last stop.
+ *         are black, the last report after the last stop.
  */
 #include "gc/cycle.h"
 
@@ -22,6 +22,7 @@
 #include "gc/barrier.h"
 #include "gc/check.h"
 #include "gc/mark.h"
+#include "gc/pacer.h"
 #include "gc/roots.h"
 #include "gc/types.h"
 #include "sched/census.h"
@@ -32,9 +33,14 @@ enum {
 #if MO_MUTANT_barrier_forgets_final
     MAX_ROUNDS = 0, /* so that the last stop has all to do */
 #else
-    MAX_ROUNDS = 5,
+    MAX_ROUNDS = 8,
 #endif
-    FEW_PAGES = 500, /* so many are scanned again in the last stop */
+    STOP_NS = 150000, /* what a stop takes that has nothing to scan */
+
+    BRAKE_NS = 200000,
+    RATE_NS = 100000,   /* a shorter time says nothing about the rate of allocation */
+    HELPER_PAGES = 500, /* helpers are woken in the last stop for so many, */
+    HELPER_ROOTS = 64,  /* or so many pieces of roots */
 };
 
 typedef struct cycle {
@@ -44,9 +50,11 @@ typedef struct cycle {
     uint64_t first_stop_ns, first_end_ns;            /* of the first of two; 0: there is one */
     uint64_t live_before;
     uint64_t claimed_before; /* bytes handed out ever, in the first stop */
-    uint64_t black_bytes;    /* allocated while it marked */
     uint64_t round_pages[MAX_ROUNDS + 1];
     uint32_t num_rounds;
+    uint64_t predicted_ns; /* of the last stop */
+    bool has_braked;
+    uint64_t throttled_before; /* all waiting for marking until it began */
     uint32_t workers;
     mo_mark_result mark;
 } cycle;
@@ -66,7 +74,10 @@ static uint32_t choose_workers(void) {
 /* Stops the world with an up-to-date list of loaded objects. */
 static void stop_with_roots(mo_thread *t) {
     for (int i = 0;; i++) {
-        if (!mo_roots_list_objects())
+        uint32_t phase = mo_pace_suspend(); /* it takes the loader's lock */
+        bool is_listed = mo_roots_list_objects();
+        mo_pace_resume(phase);
+        if (!is_listed)
             mo_fatal("memory exhausted while listing loaded objects; raise the limit");
         mo_world_stop(t);
 #if MO_MUTANT_stop_ignores_loader
@@ -109,6 +120,8 @@ static void end_mark(mo_thread *t, cycle *c, uint64_t black_bytes) {
     mo_futex_wake(&mo_the_world.stopping, INT32_MAX);
     mo_futex_wait(&(uint32_t){0}, 0, 200000);
 #endif
+    uint64_t peak = mo_load_rlx(&h->inuse_pages) << MO_PAGE_SHIFT; /* all are stopped */
+    mo_store_rlx(&gc->peak_bytes, peak); /* the background thread glances at it */
     h->is_marking = false;
     h->sweepgen++;
     mo_gc_each_central(false, begin_sweep, NULL);
@@ -117,8 +130,11 @@ static void end_mark(mo_thread *t, cycle *c, uint64_t black_bytes) {
         each->cache.live_delta = 0;
     }
     gc->unused_bytes = unused_bytes();
+    gc->traced_bytes = c->mark.bytes;
     gc->marked_bytes = c->mark.bytes + black_bytes - mo_min(black_bytes, gc->unused_bytes);
-    c->black_bytes = black_bytes;
+    gc->begin_bytes = c->live_before;
+    if (c->mark.cpu_ns > 0 && c->mark.bytes > 0)
+        gc->mark_rate = (double)c->mark.bytes / (double)c->mark.cpu_ns;
     mo_store_rlx(&h->live_bytes, (int64_t)(gc->marked_bytes + gc->unused_bytes)); /* all stopped */
 }
 
@@ -150,12 +166,12 @@ static void count_cycle(const cycle *c) {
     gc->pause_max_ns = mo_max(gc->pause_max_ns, mo_max(pause, first));
     gc->gc_cpu_ns += c->mark.cpu_ns;
     gc->cycle_ns = c->end_ns - c->begin_ns;
-    gc->black_bytes = c->black_bytes;
+    gc->lead_ns = (c->first_stop_ns ? c->first_stop_ns : c->stop_ns) - c->begin_ns;
     uint64_t objects, bytes, freed_objects, freed_bytes;
     mo_gc_alloc_totals(&objects, &bytes, &freed_objects, &freed_bytes);
     mo_store_rlx(&gc->alloc_at_last, bytes); /* the background thread glances at it */
-    mo_pacer_set(c->end_ns);
     gc->last_end_ns = c->end_ns;
+    mo_pacer_set();
 }
 
 /* Go's line, so that its readers work. Where the mark was made in one stop, the concurrent phase is
@@ -186,10 +202,12 @@ static void trace_cycle(const cycle *c) {
         len += (size_t)snprintf(rounds + len, sizeof rounds - len, i ? ",%llu" : "%llu",
                                 (unsigned long long)c->round_pages[i]);
     mo_print(
-        "mound: gc %llu: barrier %s, pages scanned again %s, last stop %.3f ms of which %.3f to "
-        "stop, %.2f GB/s of marker CPU\n",
-        (unsigned long long)gc->num_gc, mo_barrier_text(), rounds, last,
+        "mound: gc %llu: barrier %s, pages scanned again %s%s, last stop predicted %.3f ms, was "
+        "%.3f ms of which %.3f to stop, threads waited %.3g ms, %.2f GB/s of marker CPU\n",
+        (unsigned long long)gc->num_gc, mo_barrier_text(), rounds,
+        c->has_braked ? " (allocation slowed)" : "", (double)c->predicted_ns * ms, last,
         (double)(c->stopped_ns - c->stop_ns) * ms,
+        (double)(mo_load_rlx(&gc->throttled_ns) - c->throttled_before) * ms, /* statistics */
         c->mark.cpu_ns ? (double)c->mark.bytes / (double)c->mark.cpu_ns : 0);
 }
 
@@ -218,15 +236,34 @@ static void first_stop(mo_thread *t, cycle *c) {
     mo_world_start();
 }
 
-/* Until little is left, or a round does not help any more: then writers are faster than we. */
+/* How long the last stop would be if so many pages were written. */
+static uint64_t predict_stop(const cycle *c, double pages) {
+    return STOP_NS + (uint64_t)(pages * mo_the_gc.page_ns / c->workers);
+}
+
+/* Until the last stop is short enough, or a round does not help any more: then writers are faster
+ * than we. Threads that allocate are slowed down before we give up; others cannot be. */
 static void pre_clean(cycle *c, uint32_t num_helpers) {
-    uint64_t last = UINT64_MAX;
+    mo_gc *gc = &mo_the_gc;
+    uint64_t last = UINT64_MAX, taken_ns = c->first_end_ns;
     while (c->num_rounds < MAX_ROUNDS) {
+        uint64_t begin = mo_clock_ns();
         uint64_t pages = mo_barrier_take();
         c->round_pages[c->num_rounds++] = pages;
         mo_mark_run(num_helpers, false);
-        if (pages <= FEW_PAGES || pages > last / 5 * 4) return;
+        uint64_t end = mo_clock_ns();
+        if (pages >= HELPER_PAGES)
+            gc->page_ns = (double)(end - begin) / (double)pages * (num_helpers + 1);
+        double per_ns = (double)pages / (double)(begin - taken_ns + 1);
+        c->predicted_ns = predict_stop(c, per_ns * (double)(end - begin));
+        if (c->predicted_ns <= gc->pause_target_ns) return;
+        if (pages > last / 5 * 4) {
+            if (c->has_braked) return;
+            c->has_braked = true;
+            mo_pace_brake(BRAKE_NS);
+        }
         last = pages;
+        taken_ns = begin;
     }
 }
 
@@ -234,12 +271,15 @@ static void last_stop(mo_thread *t, cycle *c) {
     c->stop_ns = mo_clock_ns();
     stop_with_roots(t);
     c->stopped_ns = mo_clock_ns();
-    c->round_pages[c->num_rounds++] = mo_barrier_final();
+    uint64_t pages = mo_barrier_final();
+    c->round_pages[c->num_rounds++] = pages;
     mo_the_gc.stack_bytes = mo_roots_add_all(t);
-    mo_mark_run(c->workers - 1, true);
+    bool is_small = pages < HELPER_PAGES && mo_mark_num_roots() < HELPER_ROOTS;
+    mo_mark_run(is_small ? 0 : c->workers - 1, true);
     end_mark(t, c, claimed_bytes() - c->claimed_before);
     c->end_ns = mo_clock_ns();
     count_cycle(c);
+    mo_pace_end();
     mo_world_start();
 }
 
@@ -248,40 +288,54 @@ static void release_empty(mo_central *c, void *arg) {
     if (c->kind == MO_KIND_MANUAL) mo_central_release_empty(c);
 }
 
-/* Threads that mark beside this one while the program runs: a quarter of the processors together,
- * but all of them where somebody waits for the end. */
-static uint32_t helpers_beside_program(const cycle *c) {
-    if (c->reason != MO_GC_HEAP) return c->workers - 1;
-    return (uint32_t)mo_min((mo_the_gc.max_workers + 3) / 4, c->workers) - 1;
-}
-
 static bool mark_while_threads_run(mo_thread *t, cycle *c) {
 #if !MO_MUTANT_barrier_arms_late
     if (!mo_barrier_arm()) return false;
 #endif
     first_stop(t, c);
-    uint32_t num_helpers = helpers_beside_program(c);
+    mo_pace_begin_mark();
+    uint64_t before_ns = mo_the_gc.last_end_ns;
+    uint32_t num_helpers = c->workers - 1;
     mo_mark_scan_manual_pages();
     mo_mark_run(num_helpers, false);
 #if MO_MUTANT_barrier_arms_late
     mo_barrier_arm();
 #endif
+    mo_pace_mark_done();
     pre_clean(c, num_helpers);
     last_stop(t, c);
+    mo_barrier_disarm(before_ns);
     mo_gc_each_central(false, release_empty, NULL);
     return true;
+}
+
+/* What threads allocate while no collection runs; a moment without work does not count fully. */
+static void note_alloc_rate(mo_thread *t, uint64_t now_ns) {
+    mo_gc *gc = &mo_the_gc;
+    uint64_t objects, bytes, freed_objects, freed_bytes;
+    mo_lock_acquire_blocking(t, &mo_the_world.registry);
+    mo_gc_alloc_totals(&objects, &bytes, &freed_objects, &freed_bytes);
+    mo_lock_release(&mo_the_world.registry);
+    uint64_t since = now_ns - (gc->last_end_ns ? gc->last_end_ns : gc->start_ns);
+    double rate = (double)(bytes - mo_min(bytes, gc->alloc_at_last)) / (double)(since + 1);
+    double before = gc->alloc_rate * 0.75;
+    if (since >= RATE_NS) gc->alloc_rate = rate > before ? rate : before;
 }
 
 void mo_cycle_run(mo_thread *t, mo_gc_reason reason, bool while_threads_run) {
     cycle c = {.reason = reason};
     mo_store_rlx(&mo_the_gc.num_begun, mo_the_gc.num_begun + 1); /* see mo_gc_collect */
     c.begin_ns = mo_clock_ns();
+    int64_t live = mo_load_rlx(&mo_the_heap.live_bytes); /* an estimate */
+    c.live_before = live > 0 ? (uint64_t)live : 0;
+    note_alloc_rate(t, c.begin_ns);
+    c.throttled_before = mo_load_rlx(&mo_the_gc.throttled_ns); /* statistics */
+    if (while_threads_run) mo_pace_begin(reason != MO_GC_HEAP);
     mo_lock_acquire(&mo_the_gc.sweep_lock);
     mo_gc_sweep_all();
     c.workers = 1 + mo_mark_prepare(choose_workers() - 1);
-    int64_t live = mo_load_rlx(&mo_the_heap.live_bytes); /* for the trace */
-    c.live_before = live > 0 ? (uint64_t)live : 0;
     if (!while_threads_run || !mark_while_threads_run(t, &c)) mark_in_one_stop(t, &c);
+    mo_pace_end();
     mo_mark_forget_roots();
     mo_lock_release(&mo_the_gc.sweep_lock);
     if (mo_the_gc.debug.gctrace) trace_cycle(&c);

@@ -83,14 +83,16 @@ bool mo_driver_ask(mo_gc_reason reason) {
     return true;
 }
 
-void mo_driver_await(mo_thread *t, uint64_t number, int64_t timeout_ns) {
-    uint64_t begin = mo_clock_ns();
+void mo_driver_await(mo_thread *t, uint64_t number) {
     for (;;) {
         uint32_t now =
             mo_load_acq(&ended); /* [F] before the look: an end between the two wakes us */
         if (mo_load_acq(&mo_the_gc.num_ended) >= number) return; /* [F] pairs with [E] */
-        int64_t left = timeout_ns < 0 ? -1 : timeout_ns - (int64_t)(mo_clock_ns() - begin);
-        if (timeout_ns >= 0 && left <= 0) return;
-        mo_thread_wait(t, &ended, now, left);
+        mo_thread_wait(t, &ended, now, -1);
     }
+}
+
+void mo_driver_nap(mo_thread *t, int64_t ns) {
+    uint32_t now = mo_load_rlx(&ended); /* only to sleep on */
+    mo_thread_wait(t, &ended, now, ns);
 }

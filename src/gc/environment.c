@@ -1,4 +1,4 @@
-/* environment.c - reads MOUND_GOGC, MOUND_SIGNAL, MOUND_GCWORKERS and MOUND_DEBUG.
+/* environment.c - reads the MOUND_* variables.
  *
  * A value that cannot be read is an error, not a default: a misspelt limit that is silently
  * ignored is found in production.
@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sys/cgroup.h"
+
 /* A decimal number in lo..hi that is all of text[0..len). */
 static bool read_number(const char *text, size_t len, long long lo, long long hi, long long *out) {
     char buf[24];
@@ -28,6 +30,25 @@ static bool read_number(const char *text, size_t len, long long lo, long long hi
     errno = saved;
     return ok;
 }
+
+typedef struct unit {
+    const char *name;
+    long long factor;
+} unit;
+
+/* A number and a unit of the list, which ends with an empty name; that one stands for no unit. */
+static bool read_quantity(const char *text, const unit *units, long long *out) {
+    size_t digits = strspn(text, "0123456789");
+    while (*units->name && strcmp(units->name, text + digits) != 0) units++;
+    if (strcmp(units->name, text + digits) != 0 || units->factor == 0) return false;
+    if (!read_number(text, digits, 0, LLONG_MAX / units->factor, out)) return false;
+    *out *= units->factor;
+    return true;
+}
+
+static const unit times[] = {{"ns", 1}, {"us", 1000}, {"ms", 1000000}, {"s", 1000000000}, {"", 0}};
+static const unit sizes[] = {
+    {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"B", 1}, {"", 1}};
 
 typedef struct debug_key {
     const char *name;
@@ -142,6 +163,32 @@ bool mo_environment_read(mo_environment *env, char *error, size_t error_len) {
             return false;
         }
         env->max_workers = (uint32_t)n;
+    }
+    env->pause_target_ns = 1000000;
+    text = getenv("MOUND_PAUSE_TARGET");
+    if (text && *text) {
+        if (!read_quantity(text, times, &n) || n < 1) {
+            snprintf(error, error_len,
+                     "MOUND_PAUSE_TARGET=%.60s cannot be read; use a time such as 1ms or 500us",
+                     text);
+            return false;
+        }
+        env->pause_target_ns = (uint64_t)n;
+    }
+    env->memory_limit = INT64_MAX;
+    text = getenv("MOUND_MEMLIMIT");
+    if (text && *text && strcmp(text, "off") != 0) {
+        if (strcmp(text, "auto") == 0) {
+            env->memory_limit = mo_cgroup_memory_limit();
+        } else if (read_quantity(text, sizes, &n) && n >= 1) {
+            env->memory_limit = n;
+        } else {
+            snprintf(error, error_len,
+                     "MOUND_MEMLIMIT=%.60s cannot be read; use a size such as 512MiB, auto (the "
+                     "cgroup's limit) or off",
+                     text);
+            return false;
+        }
     }
     text = getenv("MOUND_BARRIER");
     if (text && *text) {

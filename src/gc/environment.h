@@ -10,6 +10,8 @@ typedef struct mo_environment {
     uint32_t max_workers;
     bool heap_ends;
     bool os_barrier;
+    uint64_t pause_target_ns;
+    int64_t memory_limit;      /* bytes; INT64_MAX: none */
     mo_cpu_level vector_level; /* at most */
     mo_debug debug;
 } mo_environment;

@@ -32,19 +32,26 @@ typedef struct mo_gc {
     uint32_t max_workers;   /* marking; >= 1 */
     uint64_t trigger_bytes; /* collect when heap.live_bytes reaches it */
     uint64_t goal_bytes;
-    uint64_t marked_bytes; /* live after the last mark */
+    uint64_t marked_bytes; /* kept by the last mark: traced, and allocated meanwhile */
+    uint64_t traced_bytes; /* found by it */
+    uint64_t begin_bytes;  /* the heap when it began, garbage included; 0: none yet */
+    double alloc_rate;     /* bytes per ns allocated while no collection ran */
+    double mark_rate;      /* bytes per ns of one worker; 0: not known yet */
+    double page_ns;        /* to scan a written page again, of one worker */
+    uint64_t pause_target_ns;
     uint64_t
-        unused_bytes;   /* claimed by caches then, not handed out: allocating them costs nothing */
-    uint64_t num_begun; /* collections that began; written under lock */
-    uint64_t num_ended; /* number of the last one that driver.c ended */
-    uint64_t black_bytes; /* allocated during the last mark */
+        unused_bytes;    /* claimed by caches then, not handed out: allocating them costs nothing */
+    uint64_t peak_bytes; /* of spans, at the end of the last mark */
+    uint64_t num_begun;  /* collections that began; written under lock */
+    uint64_t num_ended;  /* number of the last one that driver.c ended */
     uint64_t num_gc, num_forced;
-    uint64_t start_ns;      /* of the process, for gctrace */
-    uint64_t last_end_ns;   /* end of the last collection */
-    uint64_t alloc_at_last; /* total claimed then, for the idle collection */
-    uint64_t cycle_ns;      /* whole cost of the last collection */
+    uint64_t start_ns;          /* of the process, for gctrace */
+    uint64_t last_end_ns;       /* end of the last collection */
+    uint64_t alloc_at_last;     /* total claimed then, for the idle collection */
+    uint64_t lead_ns, cycle_ns; /* of the last collection: until marking began, and all of it */
     uint64_t pause_total_ns, pause_max_ns, pause_last_ns;
     uint64_t gc_cpu_ns;
+    uint64_t throttled_ns;            /* atomic: that threads waited for marking, all together */
     uint64_t stack_bytes, root_bytes; /* scanned in the last collection */
     uint32_t stress_count;
 } mo_gc;
@@ -58,8 +65,9 @@ typedef enum mo_gc_reason { MO_GC_HEAP, MO_GC_FORCED, MO_GC_IDLE, MO_GC_MEMORY }
 void mo_gc_collect(mo_thread *t, mo_gc_reason reason);
 /* The trigger was reached. GC lock held. */
 bool mo_gc_is_due(void);
-/* Collects if the trigger was reached. */
-void mo_gc_poll(mo_thread *t);
+/* Before size bytes are taken from the heap: collects if the trigger was reached, waits where a
+ * collection that runs asks for it. */
+void mo_gc_poll(mo_thread *t, size_t size);
 /* Sweeps everything that is unswept, and waits for what other threads are sweeping. */
 void mo_gc_sweep_all(void);
 /* Sweeps about max spans; false when nothing was left. */
@@ -67,7 +75,7 @@ bool mo_gc_sweep_some(uint32_t max);
 /* Sweeps until that many bytes of pages are free or nothing is left to sweep. */
 void mo_gc_sweep_for(size_t bytes);
 /* Sets goal and trigger from what was marked. GC lock held. */
-void mo_pacer_set(uint64_t now_ns);
+void mo_pacer_set(void);
 /* Calls fn for every central, or only for those that ever had a span. */
 void mo_gc_each_central(bool all, void (*fn)(mo_central *c, void *arg), void *arg);
 /* Ever claimed, less what caches still hold. */

@@ -58,7 +58,7 @@ static MO_NOINLINE void *refill(mo_thread *t, mo_cache_slot *slot, mo_central *c
     if (MO_UNLIKELY(mo_the_gc.debug.stress))
         stress(t);
     else
-        mo_gc_poll(t);
+        mo_gc_poll(t, 0);
     for (int attempt = 0; !p && attempt < 3; attempt++) {
         if (mo_cache_refill(&t->cache, slot, central))
             p = take_claimed(slot, sc);
@@ -83,7 +83,7 @@ static MO_NOINLINE void *malloc_large(mo_thread *t, size_t size, size_t align, m
     /* The object counts before it exists: a burst of large ones must not outrun the trigger. */
     t->cache.live_delta += (int64_t)mo_align_up(size, MO_PAGE_BYTES);
     mo_cache_publish_live(&t->cache);
-    mo_gc_poll(t);
+    mo_gc_poll(t, size);
     mo_gc_sweep_for(size);
     for (int attempt = 0; !s && attempt < 3; attempt++) {
         s = mo_central_take_large(kind, size, align, type);

@@ -39,6 +39,7 @@
 #include <string.h>
 
 #include "gc/gc.h"
+#include "gc/pacer.h"
 #include "gc/types.h"
 #include "gc/workbuf.h"
 #include "sched/runtime_thread.h"
@@ -52,6 +53,7 @@ enum {
     ROOT_CHUNK_BYTES = 256 << 10,
     SHARE_MIN = 4,    /* candidates worth sharing: the oldest of a tree are its largest parts */
     SHARE_EVERY = 64, /* objects between looks at who is idle */
+    TELL_BYTES = 128 << 10, /* scanned between two words to the pacer */
     MAX_WORKERS = 64,
     SCAN_AHEAD_WORDS = 64,
 };
@@ -61,9 +63,11 @@ enum { TAG_OBLET = 1, TAG_PAGE = 2, TAG_MASK = 7 }; /* low bits of a candidate *
 typedef struct mo_marker {
     mo_workbuf *buf;
     uint64_t bytes, objects;
-    uint32_t id;      /* 0 .. num_workers - 1 */
-    uint32_t seen_go; /* helper: the run before its first, set by who starts it */
-    mo_workbuf first; /* so that a worker can work even if memory is exhausted */
+    uint64_t page_bytes; /* scanned again */
+    uint64_t told_bytes; /* of both, told to the pacer */
+    uint32_t id;         /* 0 .. num_workers - 1 */
+    uint32_t seen_go;    /* helper: the run before its first, set by who starts it */
+    mo_workbuf first;    /* so that a worker can work even if memory is exhausted */
 } mo_marker;
 
 typedef struct root_range {
@@ -176,7 +180,8 @@ static MO_NOINLINE void scan_large(mo_marker *m, uintptr_t obj, const mo_span *s
         scan_typed(m, obj, s);
         return;
     }
-    for (uintptr_t p = obj + OBLET_BYTES; p < obj + s->elem_bytes; p += OBLET_BYTES) push(m, p | TAG_OBLET);
+    for (uintptr_t p = obj + OBLET_BYTES; p < obj + s->elem_bytes; p += OBLET_BYTES)
+        push(m, p | TAG_OBLET);
     uintptr_t hi = obj + mo_min(OBLET_BYTES, s->elem_bytes);
     if (g.heap_ends)
         scan_ambiguous(m, obj, hi);
@@ -248,15 +253,27 @@ static const uint64_t dense_masks[4] = {0xfee8e880e8808000u, 0xfffefee8fee8e880u
                                         0xfffefee8fee8e880u, 0xfffffffefffefee8u};
 MO_INLINE bool is_dense(uint32_t mask) { return dense_masks[mask / 64] >> (mask % 64) & 1; }
 
+/* A word that was in range a moment ago: the program may have stored another since. */
+MO_INLINE bool lane_read(const lane *l, const uintptr_t *p, uintptr_t *out) {
+    *out = mo_cpu_peek(p);
+#if MO_MUTANT_mark_looks_twice
+    return true;
+#endif
+    return MO_LIKELY(*out - l->base < l->used);
+}
+
 /* The eight words at p. */
 MO_INLINE void lane_scan8(lane *l, const uintptr_t *p, mo_cpu_level level) {
     uint32_t mask = mo_cpu_in_range8(p, l->base, l->used, level);
+    uintptr_t w;
     if (mask == 0) return;
     lane_room(l, 8);
     if (MO_UNLIKELY(is_dense(mask))) {
-        for (; mask; mask &= mask - 1) lane_push_unmarked(l, mo_cpu_peek(&p[mo_ctz64(mask)]));
+        for (; mask; mask &= mask - 1)
+            if (lane_read(l, &p[mo_ctz64(mask)], &w)) lane_push_unmarked(l, w);
     } else {
-        for (; mask; mask &= mask - 1) lane_push(l, mo_cpu_peek(&p[mo_ctz64(mask)]));
+        for (; mask; mask &= mask - 1)
+            if (lane_read(l, &p[mo_ctz64(mask)], &w)) lane_push(l, w);
     }
 }
 
@@ -383,6 +400,7 @@ MO_INLINE void rescan_page(lane *l, uintptr_t lo, mo_cpu_level level) {
     uint32_t page = (uint32_t)((lo - l->base) >> MO_PAGE_SHIFT);
     uint32_t info = mo_load_acq(&mo_map.info[page]); /* [Y] pairs with heap.c [Z] */
     if (mo_info_kind(info) <= MO_KIND_NOSCAN) return;
+    l->m->page_bytes += MO_OS_PAGE_BYTES;
     const mo_span *s = &mo_map.spans[mo_info_first_page(page, info)];
     uintptr_t start = mo_span_start(s), hi = lo + MO_OS_PAGE_BYTES;
     bool is_plain = s->kind == MO_KIND_SCAN && s->size_class != 0 && !g.heap_ends;
@@ -533,6 +551,12 @@ MO_INLINE void process(lane *l, const fifo_entry *fifo, uint32_t head, uint32_t 
     }
 }
 
+static MO_NOINLINE void tell_pacer(mo_marker *m) {
+    uint64_t bytes = m->bytes + m->page_bytes;
+    mo_pace_did(bytes - m->told_bytes);
+    m->told_bytes = bytes;
+}
+
 MO_INLINE void drain(mo_marker *m, bool parallel, mo_cpu_level level) {
     fifo_entry fifo[FIFO_LEN];
     uint32_t head = 0, tail = 0, since_share = 0;
@@ -557,6 +581,7 @@ MO_INLINE void drain(mo_marker *m, bool parallel, mo_cpu_level level) {
         head += n;
         if (parallel && (since_share += n) >= SHARE_EVERY) {
             since_share = 0;
+            if (m->bytes + m->page_bytes - m->told_bytes >= TELL_BYTES) tell_pacer(m);
             if (l.num >= SHARE_MIN && mo_load_rlx(&g.idle) > 0 &&
                 !mo_workbuf_has_full(&g.pool)) { /* a hint */
                 lane_leave(&l);
@@ -809,7 +834,8 @@ static void recover_from_overflow(mo_marker *m) {
 
 void mo_mark_begin(void) {
     for (uint32_t i = 0; i < MAX_WORKERS && g.marker[i]; i++)
-        g.marker[i]->bytes = g.marker[i]->objects = 0;
+        g.marker[i]->bytes = g.marker[i]->objects = g.marker[i]->page_bytes =
+            g.marker[i]->told_bytes = 0;
     g.root_bytes = g.cpu_ns = 0;
     g.helper_cpu_ns = 0;
     /* overflow may be set already: by a root that could not be noted */

@@ -1,57 +1,185 @@
-/* pacer.c - when the next collection is due.
+/* pacer.c - when a collection is due, and how fast threads may allocate while one runs.
  *
- *   goal = marked + max(marked * GOGC / 100, runway)
+ *   base    = traced + new * w        w: guess of how much of what is new will live
+ *   goal    = base + max((base + stacks + globals) * GOGC / 100, least runway)
+ *   trigger = goal - min(what threads allocate during a collection * 5/4, half of the room)
  *
- * As in Go, with one difference: Go's least heap is 4 MiB, which made one of our benchmarks
- * collect 26,897 times. Here the least runway follows from cost: it is what the program
- * allocates in COST_FACTOR times the duration of the last collection, so that collecting takes
- * about 1 / (COST_FACTOR + 1) of the time; at least RUNWAY_MIN (which keeps a churning thread
- * within its second-level cache) and at most RUNWAY_MAX (which bounds the memory spent on it).
- * The collection happens in one stop, so trigger and goal are the same, but for what caches hold.
+ * As in Go, with these differences. Go's least heap is 4 MiB, which made one of our benchmarks
+ * collect 26,897 times. Here the least runway follows from cost: what the program allocates in
+ * COST_FACTOR times the duration of the last collection, so that collecting takes about
+ * 1 / (COST_FACTOR + 1) of the time; at least RUNWAY_MIN (which keeps a churning thread within its
+ * second-level cache) and at most RUNWAY_MAX (which bounds the memory spent on it). Go counts all
+ * that was allocated during a mark as live; a program that allocates as fast as it can then has
+ * half as much garbage again, kept by the collector itself. Here new objects count by w: 0 where
+ * the heap stands still (as much died as GOGC expects), 1 where nothing died.
+ *
+ * While it marks, allocation may run ahead of marking by an eighth of the room. Threads beyond that
+ * sleep, a fifth of a millisecond for each refill: short, so that no single allocation takes long,
+ * and often, so that the heap stays near its goal. Go lets them mark instead (assists), and for
+ * longer at a time. Mark workers give up their processor every 128 KiB, which costs them nothing
+ * where nobody else wants it; not so where allocation has used up its start.
  *
  * Floor   gc.
- * Locks   registry lock.
+ * Locks   mo_pacer_set: registry lock. The rest: none; estimates.
  */
+#include "gc/pacer.h"
+
+#include <sched.h>
+
 #include "gc/barrier.h"
-#include "gc/gc.h"
+
+MO_GLOBAL mo_pace mo_the_pace;
 
 enum {
     COST_FACTOR = 30,
     RUNWAY_MIN_BYTES = 1 << 20,
     RUNWAY_FIRST_BYTES = 4 << 20,
     RUNWAY_MAX_BYTES = 14 << 20,
+    NAP_NS = 200000,        /* what one refill waits */
+    NAP_BYTES = 64 << 10,   /* a larger object waits that much longer for each of these */
+    LONG_NAP_NS = 1000000,  /* beyond the goal */
+    LIMIT_NAP_NS = 20000000 /* beyond the goal and an eighth of the room: to all but a standstill */
 };
 
-void mo_pacer_set(uint64_t now_ns) {
-    mo_gc *gc = &mo_the_gc;
-    static MO_GLOBAL uint64_t last_alloc;
-    uint64_t runway = RUNWAY_FIRST_BYTES;
-    if (gc->num_gc > 0 && gc->last_end_ns != 0 && now_ns > gc->last_end_ns) {
-        uint64_t mutator_ns =
-            now_ns - gc->last_end_ns - mo_min(gc->cycle_ns, now_ns - gc->last_end_ns);
-        double rate = (double)(gc->alloc_at_last - mo_min(last_alloc, gc->alloc_at_last)) /
-                      (double)(mutator_ns + 1);
-        double want = rate * (double)gc->cycle_ns * COST_FACTOR;
-        runway = want > RUNWAY_MAX_BYTES ? RUNWAY_MAX_BYTES : (uint64_t)want;
-        if (runway < RUNWAY_MIN_BYTES) runway = RUNWAY_MIN_BYTES;
-    }
-    last_alloc = gc->alloc_at_last;
-    uint64_t percent = gc->percent < 0 ? 0 : (uint64_t)gc->percent;
-    uint64_t growth = gc->marked_bytes / 100 * percent + gc->marked_bytes % 100 * percent / 100;
+static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+static double clamp(double v, double lo, double hi) { return v < lo ? lo : v > hi ? hi : v; }
+
+static uint64_t least_runway(const mo_pace_facts *f) {
+    if (f->begin_bytes == 0) return RUNWAY_FIRST_BYTES;
+    double want = f->alloc_rate * (double)f->cycle_ns * COST_FACTOR;
+    return (uint64_t)clamp(want, RUNWAY_MIN_BYTES, RUNWAY_MAX_BYTES);
+}
+
+static uint64_t part(uint64_t bytes, uint64_t percent) {
+    return bytes / 100 * percent + bytes % 100 * percent / 100;
+}
+
+mo_pace_plan mo_pace_next(const mo_pace_facts *f) {
+    mo_pace_plan p = {0};
+    uint64_t percent = f->percent < 0 ? 0 : (uint64_t)f->percent;
+    double survived = f->begin_bytes ? (double)f->traced_bytes / (double)f->begin_bytes : 1;
+    double expected = 100.0 / (100.0 + (double)percent);
+    double weight = percent ? clamp((survived - expected) / (1 - expected), 0, 1) : 1;
+    p.base_bytes = f->traced_bytes + (uint64_t)((double)f->new_bytes * weight);
+    uint64_t growth = part(p.base_bytes + f->stack_bytes + f->root_bytes, percent);
     /* A small GOGC asks for a small heap: the runway shrinks with it, as Go's minimum does. */
-    uint64_t least = percent < 100 ? runway * percent / 100 : runway;
-    uint64_t goal = gc->marked_bytes + mo_max(growth, least);
-    /* Slots that caches had claimed count as live already, used or not. */
-    uint64_t trigger = gc->percent < 0 ? (uint64_t)INT64_MAX : goal + gc->unused_bytes;
-#if MO_MUTANT_pacer_forgets_unused
-    if (gc->percent >= 0) trigger = goal;
-#endif
-    /* While threads run, a mark begins so early that what they allocate meanwhile, by what they did
-     * in the last one and a quarter more, still fits. */
-    if (gc->percent >= 0 && mo_barrier_is_on()) {
-        uint64_t room = goal - gc->marked_bytes, ahead = gc->black_bytes + gc->black_bytes / 4;
-        trigger -= mo_min(ahead, room - room / 8);
+    uint64_t least = least_runway(f);
+    if (percent < 100) least = least * percent / 100;
+    growth = mo_max(growth, least);
+    p.goal_bytes = p.base_bytes + growth;
+    uint64_t now = f->traced_bytes + f->new_bytes; /* counted as live when it ended */
+    double ahead = f->alloc_rate * (double)f->cycle_ns;
+    if (p.goal_bytes > f->limit_bytes) {
+        /* Below this the program would have less than half of the time. */
+        uint64_t floor = now + mo_max((uint64_t)ahead, (uint64_t)RUNWAY_MIN_BYTES);
+        p.is_over_limit = f->limit_bytes < floor;
+        p.goal_bytes = mo_min(p.goal_bytes, mo_max(f->limit_bytes, floor));
     }
-    mo_store_rlx(&gc->goal_bytes, goal);       /* read without the lock, each for itself */
-    mo_store_rlx(&gc->trigger_bytes, trigger); /* likewise */
+    p.goal_bytes = mo_max(p.goal_bytes, now + mo_min(growth / 8, (uint64_t)RUNWAY_MAX_BYTES));
+    p.trigger_bytes = p.goal_bytes;
+    if (f->is_concurrent) {
+        double room = (double)(p.goal_bytes - now);
+        double lead = f->alloc_rate * (double)f->lead_ns;
+        p.trigger_bytes -=
+            (uint64_t)clamp(ahead * 5 / 4, room / 16, room / 8 + clamp(lead, 0, room / 8));
+    }
+    return p;
+}
+
+void mo_pacer_set(void) {
+    mo_gc *gc = &mo_the_gc;
+    mo_pace_facts f = {
+        .percent = gc->percent,
+        .is_concurrent = mo_barrier_is_on(),
+        .traced_bytes = gc->traced_bytes,
+        .new_bytes = gc->marked_bytes - mo_min(gc->traced_bytes, gc->marked_bytes),
+        .begin_bytes = gc->begin_bytes,
+        .stack_bytes = gc->stack_bytes,
+        .root_bytes = gc->root_bytes,
+        .lead_ns = gc->lead_ns,
+        .cycle_ns = gc->cycle_ns,
+        .alloc_rate = gc->alloc_rate,
+        .limit_bytes = UINT64_MAX,
+    };
+    mo_pace_plan p = mo_pace_next(&f);
+    /* Slots that caches had claimed count as live already, used or not. */
+    uint64_t trigger = gc->percent < 0 ? (uint64_t)INT64_MAX : p.trigger_bytes + gc->unused_bytes;
+#if MO_MUTANT_pacer_forgets_unused
+    if (gc->percent >= 0) trigger = p.trigger_bytes;
+#endif
+    mo_store_rlx(&gc->goal_bytes, p.goal_bytes); /* read without the lock, each for itself */
+    mo_store_rlx(&gc->trigger_bytes, trigger);   /* likewise */
+}
+
+/* ---------------------------------------------------------------- while it runs */
+
+static int64_t live_now(void) { return mo_load_rlx(&mo_the_heap.live_bytes); /* an estimate */ }
+
+void mo_pace_begin(bool is_rushed) {
+    mo_gc *gc = &mo_the_gc;
+    mo_pace *p = &mo_the_pace;
+    p->begin = live_now();
+    int64_t goal = (int64_t)(gc->goal_bytes + gc->unused_bytes);
+    p->room = larger(goal - p->begin, larger(goal / 16, RUNWAY_MIN_BYTES / 2));
+    if (gc->percent < 0) p->room = INT64_MAX / 4;
+    double survived = gc->begin_bytes ? (double)gc->traced_bytes / (double)gc->begin_bytes : 1;
+    p->work = 1 + (uint64_t)((double)larger(p->begin, 0) * clamp(survived, 0, 1));
+    p->lead = gc->cycle_ns ? (double)gc->lead_ns / (double)gc->cycle_ns : 0;
+    p->lead = clamp(p->lead, 0.125, 0.5);
+    p->is_rushed = is_rushed;
+    mo_store_rlx(&mo_the_heap.fresh_left, p->room >> MO_PAGE_SHIFT); /* an estimate */
+    mo_store_rlx(&p->done, 0);             /* estimates: no order among them */
+    mo_store_rlx(&p->brake_ns, 0);         /* likewise */
+    mo_store_rlx(&p->is_on, MO_PACE_LEAD); /* likewise */
+}
+
+bool mo_pace_is_before_mark(void) {
+    return mo_load_rlx(&mo_the_pace.is_on) == MO_PACE_LEAD; /* an estimate */
+}
+
+void mo_pace_begin_mark(void) { mo_store_rlx(&mo_the_pace.is_on, MO_PACE_MARK); /* estimates */ }
+
+void mo_pace_mark_done(void) { mo_store_rlx(&mo_the_pace.done, mo_the_pace.work); /* estimates */ }
+void mo_pace_brake(uint32_t ns) { mo_store_rlx(&mo_the_pace.brake_ns, ns); /* likewise */ }
+
+void mo_pace_end(void) {
+    mo_store_rlx(&mo_the_pace.is_on, MO_PACE_OFF); /* likewise */
+    mo_store_rlx(&mo_the_pace.brake_ns, 0);        /* likewise */
+}
+
+uint32_t mo_pace_suspend(void) {
+    uint32_t phase = mo_load_rlx(&mo_the_pace.is_on);  /* likewise */
+    mo_store_rlx(&mo_the_pace.is_on, MO_PACE_OFF);     /* likewise */
+    return phase;
+}
+
+void mo_pace_resume(uint32_t phase) { mo_store_rlx(&mo_the_pace.is_on, phase); /* likewise */ }
+
+/* What may have been allocated since it began, by how far marking is: in step with it, and head
+ * more. */
+static int64_t allowed(int64_t head) {
+    const mo_pace *p = &mo_the_pace;
+    double share = (double)mo_load_rlx(&p->done) / (double)p->work; /* an estimate */
+    double lead = (double)p->room * p->lead, rest = (double)(p->room - p->room / 8) - lead;
+    return head + (int64_t)(lead + rest * clamp(share, 0, 1));
+}
+
+void mo_pace_did(uint64_t bytes) {
+    mo_pace *p = &mo_the_pace;
+    mo_add_rlx(&p->done, bytes);                         /* a count */
+    if (!mo_load_rlx(&p->is_on) || p->is_rushed) return; /* in a stop nobody else wants it */
+    if (live_now() - p->begin <= allowed(0)) sched_yield();
+}
+
+int64_t mo_pace_delay(size_t size, int64_t waited_ns) {
+    mo_pace *p = &mo_the_pace;
+    if (!mo_load_rlx(&p->is_on)) return 0; /* an estimate */
+    int64_t past = live_now() - p->begin, nap = 0;
+    if (past > allowed(p->room / 8)) nap = NAP_NS + (int64_t)(size / NAP_BYTES) * NAP_NS;
+    nap = larger(nap, mo_load_rlx(&p->brake_ns)); /* an estimate */
+    if (past > p->room) nap = larger(nap, LONG_NAP_NS);
+    if (past > p->room + p->room / 8) nap = LIMIT_NAP_NS;
+    /* In pieces: it may become superfluous. */
+    nap -= waited_ns;
+    return nap < NAP_NS ? larger(nap, 0) : NAP_NS;
 }

@@ -101,6 +101,8 @@ static int start_locked(void) {
     gc->percent = env.gc_percent;
     gc->max_workers = env.max_workers;
     gc->start_ns = mo_clock_ns();
+    gc->pause_target_ns = env.pause_target_ns;
+    gc->page_ns = 500;
     mo_lock_init(&gc->lock, MO_RANK_GC);
     mo_lock_init(&gc->sweep_lock, MO_RANK_SWEEP);
     mo_centrals_init();
@@ -140,7 +142,7 @@ static int start_locked(void) {
     mo_roots_init();
     mo_mark_set_heap_ends(env.heap_ends);
     mo_mark_limit_vectors(env.vector_level);
-    mo_pacer_set(gc->start_ns);
+    mo_pacer_set();
     mo_interpose.start_record_alloc = start_record_alloc;
     mo_interpose.start_record_free = start_record_free;
     mo_interpose.before_dlclose = before_dlclose;

@@ -303,6 +303,7 @@ static mo_free_result free_owned(mo_cache *c, mo_cache_slot *slot, const mo_slot
     uint64_t bit = (uint64_t)1 << (sl->idx % 64);
     if (!(mo_load_rlx(alloc) & bit) || is_claimed(slot, sl))
         return MO_FREE_NOT_ALLOCATED; /* own span */
+    mo_forget_words(s, sl->base);
     mo_bury(sl->base, s->elem_bytes);
     if (slot->is_bump && sl->base == slot->bump) {
         mo_unbury(sl->base, slot->bytes);

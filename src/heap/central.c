@@ -404,12 +404,27 @@ static mo_span *take_from_lists(mo_central *c, mo_cache *owner, mo_span *old, bo
     return NULL;
 }
 
+/* While it is marked, memory in use is armed (gc/barrier.c): each first store there costs a fault,
+ * and may split a huge page. What is free is not; but free memory is not to be used up while slots
+ * are freed by hand beside it. */
+static bool prefers_fresh(void) {
+    mo_heap *h = &mo_the_heap;
+    if (MO_LIKELY(!h->is_marking) || mo_load_rlx(&h->fresh_left) <= 0) return false; /* estimate */
+    mo_sub_rlx(&h->fresh_left, 1);                                                   /* a count */
+    return true;
+}
+
 mo_span *mo_central_take(mo_central *c, mo_cache *owner, mo_span *old, bool *is_whole) {
     uint32_t budget = SWEEP_BUDGET;
+    mo_span *s = NULL;
     *is_whole = false;
-    mo_span *s = take_from_lists(c, owner, old, is_whole, &budget);
-    if (s) return s;
-    s = fresh_span(c);
+    if (prefers_fresh()) {
+        if (old) mo_central_release(old);
+        old = NULL;
+        s = fresh_span(c);
+    }
+    if (!s && (s = take_from_lists(c, owner, old, is_whole, &budget)) != NULL) return s;
+    if (!s) s = fresh_span(c);
     if (!s && budget == 0) { /* memory is short: go through them all */
         budget = UINT32_MAX;
         return take_from_lists(c, owner, NULL, is_whole, &budget);
@@ -487,6 +502,7 @@ bool mo_central_free_shared(const mo_slot *sl) {
         mo_lock_release(&sh->lock);
         return false;
     }
+    mo_forget_words(s, sl->base);
     mo_bury(sl->base, s->elem_bytes);
     /* The owner of a cached span claims words meanwhile: exchanges on both sides, and M before A:
      * once A is clear the owner may claim the slot, and then clears M. */

@@ -61,6 +61,14 @@ typedef struct mo_heap_hooks {
 
 extern mo_heap_hooks mo_hooks;
 
+/* A free slot of uncollectable memory holds nothing: such memory is scanned by what is claimed, and
+ * a cache claims more than it has handed out. */
+MO_INLINE void mo_forget_words(const mo_span *s, uintptr_t lo) {
+#if !MO_MUTANT_manual_keeps_words
+    if (s->kind == MO_KIND_MANUAL && s->size_class != 0) memset((void *)lo, 0, s->elem_bytes);
+#endif
+}
+
 /* What the switches want done with memory that was freed, and with memory that is used again. */
 MO_INLINE void mo_bury(uintptr_t lo, size_t bytes) {
     enum { SCRIBBLE = 0xdb };

@@ -22,6 +22,7 @@ typedef struct mo_heap {
     /* Marking while threads run: slots are claimed black (M=1), and no span goes back to the page
      * heap, since the marker may hold addresses in it. Changes while all are stopped. */
     bool is_marking;
+    int64_t fresh_left; /* atomic: spans that are taken fresh meanwhile, before used ones */
     void (*grown)(uintptr_t lo, size_t bytes); /* const; heap lock held; NULL: nobody cares */
     uint64_t swept_objects, swept_bytes;       /* freed by sweeps outside of caches, ever */
     /* Claimed since the last mark + marked then. Caches add to it in batches, from all threads:

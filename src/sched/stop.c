@@ -219,17 +219,14 @@ bool mo_lock_acquire_blocking_timed(mo_thread *t, mo_lock *l, int64_t timeout_ns
     return ok;
 }
 
+/* Without publishing anew: what the runtime's frames hold is not scanned. */
 void mo_thread_wait(mo_thread *t, uint32_t *word, uint32_t expected, int64_t timeout_ns) {
-    mo_cpu_regs regs = t->regs;
-    uintptr_t sp = t->sp;
     sigset_t before;
     mo_signals_hold(&before);
-    mo_thread_block_begin(t);
+    mo_thread_block_published(t);
     mo_futex_wait(word, expected, timeout_ns);
     mo_thread_block_end(t);
     mo_signals_release(&before);
-    t->regs = regs;
-    t->sp = sp;
 }
 
 void mo_lock_acquire_blocking(mo_thread *t, mo_lock *l) {

@@ -105,8 +105,8 @@ void mo_signals_hold(sigset_t *before);
 void mo_signals_release(const sigset_t *before);
 /* Takes a lock that is held through stops; what was published before stays so. */
 void mo_lock_acquire_blocking(mo_thread *t, mo_lock *l);
-/* Sleeps while *word == expected, at most timeout_ns (< 0: for ever), and counts as stopped; what
- * was published before stays so. May return early. */
+/* Sleeps while *word == expected, at most timeout_ns (< 0: for ever), and counts as stopped where
+ * it published last (mo_thread_publish_here). May return early. */
 void mo_thread_wait(mo_thread *t, uint32_t *word, uint32_t expected, int64_t timeout_ns);
 /* false: not to be had in that time (< 0: for ever). */
 bool mo_lock_acquire_blocking_timed(mo_thread *t, mo_lock *l, int64_t timeout_ns);

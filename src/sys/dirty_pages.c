@@ -54,7 +54,8 @@ enum { VEC_LEN = 512, STEP_BYTES = 32 << 20 };
 
 /* ---------------------------------------------------------------- the kernel's interface */
 
-enum { USER_MODE_ONLY = 1 }; /* flag of userfaultfd: then no privilege is needed */
+enum { DISARM_BYTES = 32 << 20 }; /* stores wait for the system meanwhile */
+enum { USER_MODE_ONLY = 1 };      /* flag of userfaultfd: then no privilege is needed */
 
 enum {
     FEATURE_WP_UNPOPULATED = 1 << 13, /* pages without memory can be armed too */
@@ -77,11 +78,17 @@ typedef struct uffd_register {
     uint64_t ioctls; /* written by the kernel, not looked at */
 } uffd_register;
 
+typedef struct uffd_protect {
+    uffd_range range;
+    uint64_t mode; /* 0: no longer armed */
+} uffd_protect;
+
 #define UFFD_API_VERSION 0xAA
 #define UFFD_REGISTER_MODE_WP 2
 #define UFFD_IOCTL_API _IOWR(0xAA, 0x3F, uffd_api)
 #define UFFD_IOCTL_REGISTER _IOWR(0xAA, 0x00, uffd_register)
 #define UFFD_IOCTL_UNREGISTER _IOR(0xAA, 0x01, uffd_range)
+#define UFFD_IOCTL_PROTECT _IOWR(0xAA, 0x06, uffd_protect)
 
 typedef struct mo_dirty_region {
     uint64_t start, end; /* whole pages */
@@ -103,7 +110,8 @@ enum { SCAN_WP_MATCHING = 1, SCAN_CHECK_WPASYNC = 2, PAGE_IS_WRITTEN = 2 };
 #define PAGEMAP_IOCTL_SCAN _IOWR('f', 16, scan_arg)
 
 _Static_assert(sizeof(scan_arg) == 96, "the size is part of the request's number");
-_Static_assert(sizeof(uffd_api) == 24 && sizeof(uffd_register) == 32, "likewise");
+_Static_assert(sizeof(uffd_api) == 24 && sizeof(uffd_register) == 32 && sizeof(uffd_protect) == 24,
+               "likewise");
 
 /* ---------------------------------------------------------------- state */
 
@@ -253,6 +261,16 @@ int mo_dirty_final(mo_dirty_taker *t, uintptr_t lo, size_t bytes, mo_dirty_repor
 #else
     return walk_or_all(lo, lo + bytes, SCAN_CHECK_WPASYNC, t->vec, report, arg);
 #endif
+}
+
+int mo_dirty_disarm(uintptr_t lo, size_t bytes) {
+    int result = is_ours() ? 0 : -EBADF, saved = errno;
+    for (uintptr_t at = lo, hi = lo + bytes; result == 0 && at < hi; at += DISARM_BYTES) {
+        uffd_protect arg = {.range = {at, mo_min(hi - at, DISARM_BYTES)}};
+        result = call_ioctl(the_tracker.uffd, UFFD_IOCTL_PROTECT, &arg);
+    }
+    errno = saved;
+    return result;
 }
 
 int64_t mo_dirty_pinned_kib(void) {

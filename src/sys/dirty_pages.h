@@ -6,6 +6,7 @@
  *   arm        from now on stores are noticed
  *   take       reports the pages written since they were armed or taken last, and arms them again
  *   final      reports them and leaves them as they are; while the world is stopped
+ *   disarm     until the next arm nothing is noticed
  *
  * A page that was never armed, or whose memory was given back (MADV_DONTNEED), counts as written.
  * A refused call loses no page: take and final then report the whole range, and return the error.
@@ -59,6 +60,10 @@ int mo_dirty_take(mo_dirty_taker *t, uintptr_t lo, size_t bytes, mo_dirty_report
 /* Neither allocates nor locks. */
 int mo_dirty_final(mo_dirty_taker *t, uintptr_t lo, size_t bytes, mo_dirty_report_fn *report,
                    void *arg);
+
+/* Stores are no longer noticed, and cost nothing: all pages count as written. An error: some may
+ * still be armed, which does no harm. */
+int mo_dirty_disarm(uintptr_t lo, size_t bytes);
 
 /* Opens and registers anew: the descriptors a child inherits speak of its parent's memory. An
  * error: closed. Nothing is armed then. Until it is called, the child's calls fail with -EBADF. */

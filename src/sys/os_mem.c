@@ -8,12 +8,19 @@
 #include "sys/os_mem.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/atomic.h"
 #include "base/bits.h"
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1 */
+#endif
 #ifndef PR_SET_VMA
 #define PR_SET_VMA 0x53564d41
 #define PR_SET_VMA_ANON_NAME 0
@@ -112,6 +119,29 @@ void mo_os_huge(uintptr_t lo, size_t bytes) {
     int saved = errno;
     if (!injected()) madvise((void *)lo, bytes, MADV_HUGEPAGE);
     errno = saved;
+}
+
+/* MADV_COLLAPSE heeds no setting: we do. */
+static bool wants_huge(void) {
+    static MO_GLOBAL uint32_t state;    /* 0: not read yet, 1: yes, 2: no */
+    uint32_t now = mo_load_rlx(&state); /* who reads it twice finds the same */
+    if (now == 0) {
+        char text[64] = "";
+        int fd = (int)syscall(SYS_openat, AT_FDCWD, "/sys/kernel/mm/transparent_hugepage/enabled",
+                              O_RDONLY | O_CLOEXEC);
+        long n = fd < 0 ? -1 : syscall(SYS_read, fd, text, sizeof text - 1);
+        if (fd >= 0) syscall(SYS_close, fd);
+        now = n <= 0 || strstr(text, "[never]") ? 2 : 1;
+        mo_store_rlx(&state, now); /* likewise */
+    }
+    return now == 1;
+}
+
+bool mo_os_collapse(uintptr_t lo, size_t bytes) {
+    int saved = errno;
+    bool ok = wants_huge() && madvise((void *)lo, bytes, MADV_COLLAPSE) == 0;
+    errno = saved;
+    return ok;
 }
 
 void mo_os_no_dump(uintptr_t lo, size_t bytes, bool no_dump) {

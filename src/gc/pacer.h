@@ -1,0 +1,68 @@
+/* pacer.h - when a collection is due, and how fast threads may allocate while one runs. Floor gc.
+ *
+ * docs/design/gc.md, "When": the formulas and why they differ from Go's.
+ */
+#ifndef MO_PACER_H
+#define MO_PACER_H
+
+#include "gc/gc.h"
+
+/* What the last collection showed. */
+typedef struct mo_pace_facts {
+    int percent;                      /* GOGC; < 0: off */
+    bool is_concurrent;               /* the next one marks while threads run */
+    uint64_t traced_bytes;            /* found live by marking */
+    uint64_t new_bytes;               /* allocated while it marked: kept, live or not */
+    uint64_t begin_bytes;             /* live and dead when it began; 0: there was none */
+    uint64_t stack_bytes, root_bytes; /* scanned */
+    uint64_t lead_ns, cycle_ns;       /* how long it took, until marking and in all */
+    double alloc_rate;                /* bytes per ns that threads allocate while none runs */
+    uint64_t limit_bytes;             /* the most the heap may hold; UINT64_MAX: no limit */
+} mo_pace_facts;
+
+typedef struct mo_pace_plan {
+    uint64_t base_bytes;    /* what counts as live */
+    uint64_t goal_bytes;    /* the heap at the end of the next collection */
+    uint64_t trigger_bytes; /* and at its beginning */
+    bool is_over_limit;     /* the limit would leave the program less than half of the time */
+} mo_pace_plan;
+
+mo_pace_plan mo_pace_next(const mo_pace_facts *facts);
+
+typedef enum mo_pace_phase { MO_PACE_OFF, MO_PACE_LEAD, MO_PACE_MARK } mo_pace_phase;
+
+/* The collection that runs beside the program. Written by its driver while no thread marks, but for
+ * done and brake. */
+typedef struct mo_pace {
+    uint32_t is_on;               /* atomic: mo_pace_phase */
+    uint32_t is_rushed;           /* somebody waits for its end */
+    uint32_t brake_ns;            /* atomic: each refill sleeps that long; 0: it need not */
+    int64_t begin;                /* heap.live_bytes when it began */
+    int64_t room;                 /* to be allocated until its end */
+    uint64_t work;                /* bytes expected to be marked */
+    double lead;                  /* of the room, for what comes before marking: sweeping, arming */
+    uint64_t done MO_ALIGNED(64); /* atomic: marked so far; a line of its own */
+    char pad[56];
+} mo_pace;
+
+extern mo_pace mo_the_pace;
+
+void mo_pace_begin(bool is_rushed);
+/* Still sweeping and arming. A moment's value. */
+bool mo_pace_is_before_mark(void);
+void mo_pace_begin_mark(void);
+/* Marking is done, what was written is left. */
+void mo_pace_mark_done(void);
+void mo_pace_brake(uint32_t ns);
+void mo_pace_end(void);
+/* Between the two nobody waits: a thread that allocates may hold what the collector wants next. */
+uint32_t mo_pace_suspend(void);
+void mo_pace_resume(uint32_t phase);
+/* A mark worker says what it did since it said so last, and gives way to threads that want its
+ * processor, unless allocation is ahead of marking. */
+void mo_pace_did(uint64_t bytes);
+/* Nanoseconds that a thread which allocates size bytes should wait now, if it may wait for left_ns
+ * more; 0: it goes on. */
+int64_t mo_pace_delay(size_t size, int64_t waited_ns);
+
+#endif
