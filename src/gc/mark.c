@@ -815,7 +815,8 @@ void mo_mark_scan_manual_pages(void) {
             const uint64_t *alloc = mo_span_alloc_bits(s);
             for (uint32_t w = 0; w < mo_span_words(s); w++)
                 m->bytes += mo_popcount64(mo_load_rlx(&alloc[w])) * s->elem_bytes; /* a count */
-            rescan_span(m, s, start, start + ((uintptr_t)s->num_pages << MO_PAGE_SHIFT));
+            uintptr_t end = start + ((uintptr_t)s->num_pages << MO_PAGE_SHIFT);
+            for (uintptr_t lo = start; lo < end; lo += MO_OS_PAGE_BYTES) push(m, lo | TAG_PAGE);
         }
         page += info != 0 && s->num_pages > 0 ? s->num_pages : 1;
     }
