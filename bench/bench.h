@@ -89,6 +89,15 @@ BENCH_UNUSED static void bench_gc(void) {
 #endif
 }
 
+/* From now on nothing is collected. */
+BENCH_UNUSED static void bench_gc_off(void) {
+#if defined(BENCH_BOEHM)
+    GC_disable();
+#elif !defined(BENCH_MIMALLOC)
+    mound_set_gc_percent(-1);
+#endif
+}
+
 BENCH_UNUSED static void bench_free_os_memory(void) {
 #if defined(BENCH_BOEHM)
     GC_gcollect_and_unmap();

@@ -1,4 +1,5 @@
-/* run_one.c - runs one program and writes what it cost: run_one [-limit SECONDS] FILE PROGRAM...
+/* run_one.c - runs one program and writes what it cost: run_one [-limit SECONDS] [-warm MIB] FILE
+ * PROGRAM...
  *
  * FILE gets one line: wall, user and sys seconds and the peak RSS of the program, its exit
  * status (128 + n after signal n), and how much of the machine's processors went to others
@@ -41,13 +42,13 @@ static double seconds_of(struct timeval tv) { return (double)tv.tv_sec + (double
  * first then pays for the host's work, several times what the kernel's own costs, and that would be
  * whoever runs after the others. So a piece as large as most programs here need is touched before
  * each run, whoever it is, and is free again when the program starts. */
-static void warm_up_memory(void) {
-    enum { WARM_BYTES = 512 << 20, STEP = 4096 };
-    char *p = mmap(NULL, WARM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+static void warm_up_memory(size_t bytes) {
+    enum { STEP = 4096 };
+    char *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED) { return; }
-    madvise(p, WARM_BYTES, MADV_HUGEPAGE);
-    for (size_t i = 0; i < WARM_BYTES; i += STEP) { p[i] = 1; }
-    munmap(p, WARM_BYTES);
+    madvise(p, bytes, MADV_HUGEPAGE);
+    for (size_t i = 0; i < bytes; i += STEP) { p[i] = 1; }
+    munmap(p, bytes);
 }
 
 static cpu_times read_cpu_times(void) {
@@ -67,15 +68,22 @@ static cpu_times read_cpu_times(void) {
 int main(int argc, char **argv) {
     unsigned limit = 900;
     int at = 1;
-    if (at + 1 < argc && strcmp(argv[at], "-limit") == 0) {
-        limit = (unsigned)strtoul(argv[at + 1], NULL, 10);
-        at += 2;
+    size_t warm_mib = 512;
+    for (; at + 1 < argc && argv[at][0] == '-'; at += 2) {
+        unsigned long n = strtoul(argv[at + 1], NULL, 10);
+        if (strcmp(argv[at], "-limit") == 0) {
+            limit = (unsigned)n;
+        } else if (strcmp(argv[at], "-warm") == 0) {
+            warm_mib = n;
+        } else {
+            break;
+        }
     }
     if (argc - at < 2) {
-        fprintf(stderr, "usage: run_one [-limit SECONDS] FILE PROGRAM [ARGUMENT...]\n");
+        fprintf(stderr, "usage: run_one [-limit SECONDS] [-warm MIB] FILE PROGRAM [ARGUMENT...]\n");
         return 2;
     }
-    warm_up_memory();
+    warm_up_memory(warm_mib << 20);
     cpu_times before = read_cpu_times();
     double start = now_seconds();
     pid_t pid = fork();

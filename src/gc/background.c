@@ -27,6 +27,9 @@
 #define IDLE_RELEASE_NS ((uint64_t)2000000000)
 
 enum {
+    AHEAD_SHARE = 16, /* of the goal: so much free memory is given pages ahead of its use, */
+    AHEAD_MAX_BYTES = 32 << 20,
+    AHEAD_MIN_BYTES = 4 << 20, /* or none if it would be less */
     BATCH_SPANS = 64,
     RELEASE_BYTES = 16 << 20, /* per step */
     START_BYTES = 1 << 20,    /* a smaller heap needs no thread */
@@ -70,6 +73,27 @@ static bool release_some(bool idle) {
     return true;
 }
 
+/* Called under the heap lock. */
+static void wake(void) {
+    mo_store_rlx(&mo_the_heap.low_pages, 0); /* until it was seen to */
+    mo_add_rlx(&wake_word, 1);               /* slept on; orders nothing */
+    mo_futex_wake(&wake_word, 1);
+}
+
+/* How much free memory should have pages while the heap grows towards its goal. */
+static size_t ahead_bytes(void) {
+    uint64_t goal = mo_load_rlx(&mo_the_gc.goal_bytes);                      /* an estimate */
+    uint64_t inuse = mo_load_rlx(&mo_the_heap.inuse_pages) << MO_PAGE_SHIFT; /* likewise */
+    size_t ahead = mo_min(mo_min(goal / AHEAD_SHARE, AHEAD_MAX_BYTES), goal - mo_min(goal, inuse));
+    return ahead < AHEAD_MIN_BYTES ? 0 : ahead;
+}
+
+static void prefault(void) {
+    size_t ahead = ahead_bytes();
+    if (ahead > 0) mo_heap_prefault(ahead, ahead);
+    mo_store_rlx(&mo_the_heap.low_pages, ahead / 2 >> MO_PAGE_SHIFT); /* a hint */
+}
+
 static void collect_idle(void) {
     mo_thread *t = mo_thread_register();
     mo_thread_publish_here(t);
@@ -90,8 +114,17 @@ static uint64_t allocated_so_far(void) {
 static void *background_main(void *arg) {
     (void)arg;
     uint64_t seen_alloc = 0, idle_since = mo_clock_ns();
+    uint64_t next_tick = 0;
+    mo_the_heap.runs_low = wake;
     for (;;) {
         uint32_t now = mo_load_rlx(&wake_word); /* only to sleep on */
+        prefault();
+        uint64_t begin = mo_clock_ns();
+        if (begin < next_tick) {
+            mo_futex_wait(&wake_word, now, (int64_t)(next_tick - begin));
+            continue;
+        }
+        next_tick = begin + (uint64_t)TICK_NS;
         sweep_in_batches();
         mo_cleanups_kick();
         uint64_t alloc = allocated_so_far(), clock = mo_clock_ns();
@@ -105,9 +138,7 @@ static void *background_main(void *arg) {
         if (clock - idle_since > IDLE_NS && alloc != mo_load_rlx(&mo_the_gc.alloc_at_last) &&
             mo_load_rlx(&mo_the_gc.percent) >= 0) {
             collect_idle();
-            continue;
         }
-        mo_futex_wait(&wake_word, now, TICK_NS);
     }
     return NULL;
 }

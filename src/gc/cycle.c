@@ -23,6 +23,7 @@
 #include "gc/check.h"
 #include "gc/mark.h"
 #include "gc/pacer.h"
+#include "gc/page_copies.h"
 #include "gc/roots.h"
 #include "gc/types.h"
 #include "sched/census.h"
@@ -37,7 +38,9 @@ enum {
 #endif
     STOP_NS = 150000, /* what a stop takes that has nothing to scan */
 
+    BRAKE_ROUND = 4, /* earlier ones make copies of pages, which pay in later ones */
     BRAKE_NS = 200000,
+    COPIES_SHARE = 32,  /* one part in so many of the heap for copies of pages */
     RATE_NS = 100000,   /* a shorter time says nothing about the rate of allocation */
     HELPER_PAGES = 500, /* helpers are woken in the last stop for so many, */
     HELPER_ROOTS = 64,  /* or so many pieces of roots */
@@ -77,8 +80,7 @@ static void stop_with_roots(mo_thread *t) {
         uint32_t phase = mo_pace_suspend(); /* it takes the loader's lock */
         bool is_listed = mo_roots_list_objects();
         mo_pace_resume(phase);
-        if (!is_listed)
-            mo_fatal("memory exhausted while listing loaded objects; raise the limit");
+        if (!is_listed) mo_fatal("memory exhausted while listing loaded objects; raise the limit");
         mo_world_stop(t);
 #if MO_MUTANT_stop_ignores_loader
         return;
@@ -165,7 +167,9 @@ static void count_cycle(const cycle *c) {
     gc->pause_last_ns = pause;
     gc->pause_max_ns = mo_max(gc->pause_max_ns, mo_max(pause, first));
     gc->gc_cpu_ns += c->mark.cpu_ns;
+    /* One that all processors were used for would have taken longer beside the program. */
     gc->cycle_ns = c->end_ns - c->begin_ns;
+    if (c->reason != MO_GC_HEAP) gc->cycle_ns = mo_max(gc->cycle_ns, c->mark.cpu_ns);
     gc->lead_ns = (c->first_stop_ns ? c->first_stop_ns : c->stop_ns) - c->begin_ns;
     uint64_t objects, bytes, freed_objects, freed_bytes;
     mo_gc_alloc_totals(&objects, &bytes, &freed_objects, &freed_bytes);
@@ -259,8 +263,8 @@ static void pre_clean(cycle *c, uint32_t num_helpers) {
         if (c->predicted_ns <= gc->pause_target_ns) return;
         if (pages > last / 5 * 4) {
             if (c->has_braked) return;
-            c->has_braked = true;
-            mo_pace_brake(BRAKE_NS);
+            c->has_braked = c->num_rounds >= BRAKE_ROUND;
+            if (c->has_braked) mo_pace_brake(BRAKE_NS);
         }
         last = pages;
         taken_ns = begin;
@@ -302,6 +306,7 @@ static bool mark_while_threads_run(mo_thread *t, cycle *c) {
     mo_barrier_arm();
 #endif
     mo_pace_mark_done();
+    mo_page_copies_begin(c->live_before / COPIES_SHARE);
     pre_clean(c, num_helpers);
     last_stop(t, c);
     mo_barrier_disarm(before_ns);
@@ -318,8 +323,10 @@ static void note_alloc_rate(mo_thread *t, uint64_t now_ns) {
     mo_lock_release(&mo_the_world.registry);
     uint64_t since = now_ns - (gc->last_end_ns ? gc->last_end_ns : gc->start_ns);
     double rate = (double)(bytes - mo_min(bytes, gc->alloc_at_last)) / (double)(since + 1);
-    double before = gc->alloc_rate * 0.75;
-    if (since >= RATE_NS) gc->alloc_rate = rate > before ? rate : before;
+    if (since < RATE_NS) return;
+    /* Of a short time it is a guess, and the larger one is safe. */
+    bool is_sure = since > gc->cycle_ns;
+    if (is_sure || rate > gc->alloc_rate) gc->alloc_rate = rate;
 }
 
 void mo_cycle_run(mo_thread *t, mo_gc_reason reason, bool while_threads_run) {

@@ -36,10 +36,12 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <string.h>
 
 #include "gc/gc.h"
 #include "gc/pacer.h"
+#include "gc/page_copies.h"
 #include "gc/types.h"
 #include "gc/workbuf.h"
 #include "sched/runtime_thread.h"
@@ -53,6 +55,7 @@ enum {
     ROOT_CHUNK_BYTES = 256 << 10,
     SHARE_MIN = 4,    /* candidates worth sharing: the oldest of a tree are its largest parts */
     SHARE_EVERY = 64, /* objects between looks at who is idle */
+    MAX_CREDIT_NS = 1000000,
     TELL_BYTES = 128 << 10, /* scanned between two words to the pacer */
     MAX_WORKERS = 64,
     SCAN_AHEAD_WORDS = 64,
@@ -65,6 +68,8 @@ typedef struct mo_marker {
     uint64_t bytes, objects;
     uint64_t page_bytes; /* scanned again */
     uint64_t told_bytes; /* of both, told to the pacer */
+    uint64_t told_ns;    /* when it yielded last */
+    int64_t credit_ns;   /* worked more than it waited since */
     uint32_t id;         /* 0 .. num_workers - 1 */
     uint32_t seen_go;    /* helper: the run before its first, set by who starts it */
     mo_workbuf first;    /* so that a worker can work even if memory is exhausted */
@@ -395,6 +400,24 @@ static bool is_full_here(const mo_span *s, uintptr_t lo, uintptr_t hi) {
     return true;
 }
 
+/* Words of a page that differ from those at copy, where they stand afterwards. */
+static MO_NOINLINE void scan_changed(mo_marker *m, uintptr_t lo, size_t bytes, uintptr_t *copy) {
+    const uintptr_t *p = (const uintptr_t *)lo;
+    uintptr_t base = mo_map.base, used = mo_map.used_bytes;
+    for (size_t i = 0; i < bytes / sizeof *p; i++) {
+        uintptr_t w = mo_cpu_peek(&p[i]);
+        if (MO_LIKELY(w == copy[i])) continue;
+        if (w - base < used) push(m, w & ~(uintptr_t)7);
+        copy[i] = w;
+    }
+}
+
+/* The program may store meanwhile: what is followed is the copy, not the page. */
+static MO_NOINLINE void copy_page(uintptr_t *copy, uintptr_t lo, size_t bytes) {
+    const uintptr_t *p = (const uintptr_t *)lo;
+    for (size_t i = 0; i < bytes / sizeof *p; i++) copy[i] = mo_cpu_peek(&p[i]);
+}
+
 /* The marked objects on one OS page. */
 MO_INLINE void rescan_page(lane *l, uintptr_t lo, mo_cpu_level level) {
     uint32_t page = (uint32_t)((lo - l->base) >> MO_PAGE_SHIFT);
@@ -402,13 +425,25 @@ MO_INLINE void rescan_page(lane *l, uintptr_t lo, mo_cpu_level level) {
     if (mo_info_kind(info) <= MO_KIND_NOSCAN) return;
     l->m->page_bytes += MO_OS_PAGE_BYTES;
     const mo_span *s = &mo_map.spans[mo_info_first_page(page, info)];
-    uintptr_t start = mo_span_start(s), hi = lo + MO_OS_PAGE_BYTES;
-    bool is_plain = s->kind == MO_KIND_SCAN && s->size_class != 0 && !g.heap_ends;
-    if (is_plain) hi = mo_min(hi, start + (uintptr_t)s->nelems * s->elem_bytes);
+    if (s->nelems == 0 || s->elem_bytes == 0) return; /* it is just being made */
+    uintptr_t hi =
+        mo_min(lo + MO_OS_PAGE_BYTES, mo_span_start(s) + (uintptr_t)s->nelems * s->elem_bytes);
     if (hi <= lo) return;
-    /* A page of new objects is full of black ones: no need to look at each. */
-    if (is_plain && is_full_here(s, lo, hi)) {
-        lane_scan(l, lo, hi - lo, level);
+    /* A large object, or a page full of new ones: no need to look at each. */
+    if (s->kind == MO_KIND_SCAN && !g.heap_ends && is_full_here(s, lo, hi)) {
+        bool is_new = false;
+        uintptr_t *copy = mo_page_copy_of(lo, &is_new);
+        if (copy && !is_new) {
+            lane_leave(l);
+            scan_changed(l->m, lo, hi - lo, copy);
+            lane_enter(l);
+            return;
+        }
+        if (copy) copy_page(copy, lo, hi - lo);
+#if MO_MUTANT_copy_is_not_followed
+        if (copy) return;
+#endif
+        lane_scan(l, copy ? (uintptr_t)copy : lo, hi - lo, level);
         return;
     }
     lane_leave(l);
@@ -551,10 +586,22 @@ MO_INLINE void process(lane *l, const fifo_entry *fifo, uint32_t head, uint32_t 
     }
 }
 
+/* Others may want the processor: with a sleep of a fraction of a millisecond a thread that serves
+ * requests gets it within 50 microseconds. But where somebody computes all the time, a worker that
+ * yields gets next to nothing: it takes back what it lost before it yields again. */
 static MO_NOINLINE void tell_pacer(mo_marker *m) {
     uint64_t bytes = m->bytes + m->page_bytes;
-    mo_pace_did(bytes - m->told_bytes);
+    bool may_yield = mo_pace_did(bytes - m->told_bytes);
     m->told_bytes = bytes;
+    if (!may_yield) return;
+    uint64_t now = mo_clock_ns(), worked = now - m->told_ns;
+    m->credit_ns += (int64_t)worked;
+    if (m->credit_ns > MAX_CREDIT_NS) m->credit_ns = MAX_CREDIT_NS;
+    m->told_ns = now;
+    if (m->credit_ns <= 0) return;
+    sched_yield();
+    m->told_ns = mo_clock_ns();
+    m->credit_ns -= (int64_t)(m->told_ns - now);
 }
 
 MO_INLINE void drain(mo_marker *m, bool parallel, mo_cpu_level level) {
@@ -618,6 +665,8 @@ static void drain_shared(mo_marker *m) {
 }
 
 static void work(mo_marker *m) {
+    m->told_ns = mo_clock_ns();
+    m->credit_ns = 0;
     if (g.is_shared)
         drain_shared(m);
     else

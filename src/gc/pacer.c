@@ -2,7 +2,7 @@
  *
  *   base    = traced + new * w        w: guess of how much of what is new will live
  *   goal    = base + max((base + stacks + globals) * GOGC / 100, least runway)
- *   trigger = goal - min(what threads allocate during a collection * 5/4, half of the room)
+ *   trigger = goal - min(what threads allocate during a collection * 3/2, a part of the room)
  *
  * As in Go, with these differences. Go's least heap is 4 MiB, which made one of our benchmarks
  * collect 26,897 times. Here the least runway follows from cost: what the program allocates in
@@ -16,15 +16,14 @@
  * While it marks, allocation may run ahead of marking by an eighth of the room. Threads beyond that
  * sleep, a fifth of a millisecond for each refill: short, so that no single allocation takes long,
  * and often, so that the heap stays near its goal. Go lets them mark instead (assists), and for
- * longer at a time. Mark workers give up their processor every 128 KiB, which costs them nothing
- * where nobody else wants it; not so where allocation has used up its start.
+ * longer at a time. Mark workers offer their processor to others every 128 KiB, which costs them
+ * nothing where nobody wants it; not so where allocation has used up its start, and no more than
+ * half of it (mark.c, tell_pacer).
  *
  * Floor   gc.
  * Locks   mo_pacer_set: registry lock. The rest: none; estimates.
  */
 #include "gc/pacer.h"
-
-#include <sched.h>
 
 #include "gc/barrier.h"
 
@@ -35,10 +34,9 @@ enum {
     RUNWAY_MIN_BYTES = 1 << 20,
     RUNWAY_FIRST_BYTES = 4 << 20,
     RUNWAY_MAX_BYTES = 14 << 20,
-    NAP_NS = 200000,        /* what one refill waits */
-    NAP_BYTES = 64 << 10,   /* a larger object waits that much longer for each of these */
-    LONG_NAP_NS = 1000000,  /* beyond the goal */
-    LIMIT_NAP_NS = 20000000 /* beyond the goal and an eighth of the room: to all but a standstill */
+    NAP_NS = 200000,      /* what one refill waits */
+    NAP_BYTES = 64 << 10, /* a larger object waits that much longer for each of these */
+    LONGEST_NAP_NS = 20000000,
 };
 
 static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -78,10 +76,13 @@ mo_pace_plan mo_pace_next(const mo_pace_facts *f) {
     p.goal_bytes = mo_max(p.goal_bytes, now + mo_min(growth / 8, (uint64_t)RUNWAY_MAX_BYTES));
     p.trigger_bytes = p.goal_bytes;
     if (f->is_concurrent) {
+        /* Early enough that nobody has to wait, if that leaves half of the room. A program that
+         * allocates faster than can be marked waits in any case: then late, since what is allocated
+         * meanwhile is kept, and makes collections more frequent. */
         double room = (double)(p.goal_bytes - now);
-        double lead = f->alloc_rate * (double)f->lead_ns;
-        p.trigger_bytes -=
-            (uint64_t)clamp(ahead * 5 / 4, room / 16, room / 8 + clamp(lead, 0, room / 8));
+        double want = ahead * 3 / 2, half = room / 2;
+        double most = half - clamp((want - half) / half, 0, 1) * (half - room / 8);
+        p.trigger_bytes -= (uint64_t)clamp(want, room / 16, most);
     }
     return p;
 }
@@ -121,9 +122,10 @@ void mo_pace_begin(bool is_rushed) {
     p->begin = live_now();
     int64_t goal = (int64_t)(gc->goal_bytes + gc->unused_bytes);
     p->room = larger(goal - p->begin, larger(goal / 16, RUNWAY_MIN_BYTES / 2));
-    if (gc->percent < 0) p->room = INT64_MAX / 4;
+    if (gc->percent < 0) p->room = INT64_MAX / 4; /* nobody asked for a small heap */
     double survived = gc->begin_bytes ? (double)gc->traced_bytes / (double)gc->begin_bytes : 1;
     p->work = 1 + (uint64_t)((double)larger(p->begin, 0) * clamp(survived, 0, 1));
+    p->slack = larger(goal, p->begin) / 4;
     p->lead = gc->cycle_ns ? (double)gc->lead_ns / (double)gc->cycle_ns : 0;
     p->lead = clamp(p->lead, 0.125, 0.5);
     p->is_rushed = is_rushed;
@@ -139,7 +141,10 @@ bool mo_pace_is_before_mark(void) {
 
 void mo_pace_begin_mark(void) { mo_store_rlx(&mo_the_pace.is_on, MO_PACE_MARK); /* estimates */ }
 
-void mo_pace_mark_done(void) { mo_store_rlx(&mo_the_pace.done, mo_the_pace.work); /* estimates */ }
+void mo_pace_mark_done(void) {
+    mo_store_rlx(&mo_the_pace.done, mo_the_pace.work); /* estimates */
+    mo_store_rlx(&mo_the_pace.is_on, MO_PACE_CLEAN);   /* likewise */
+}
 void mo_pace_brake(uint32_t ns) { mo_store_rlx(&mo_the_pace.brake_ns, ns); /* likewise */ }
 
 void mo_pace_end(void) {
@@ -148,8 +153,8 @@ void mo_pace_end(void) {
 }
 
 uint32_t mo_pace_suspend(void) {
-    uint32_t phase = mo_load_rlx(&mo_the_pace.is_on);  /* likewise */
-    mo_store_rlx(&mo_the_pace.is_on, MO_PACE_OFF);     /* likewise */
+    uint32_t phase = mo_load_rlx(&mo_the_pace.is_on); /* likewise */
+    mo_store_rlx(&mo_the_pace.is_on, MO_PACE_OFF);    /* likewise */
     return phase;
 }
 
@@ -164,22 +169,25 @@ static int64_t allowed(int64_t head) {
     return head + (int64_t)(lead + rest * clamp(share, 0, 1));
 }
 
-void mo_pace_did(uint64_t bytes) {
+bool mo_pace_did(uint64_t bytes) {
     mo_pace *p = &mo_the_pace;
-    mo_add_rlx(&p->done, bytes);                         /* a count */
-    if (!mo_load_rlx(&p->is_on) || p->is_rushed) return; /* in a stop nobody else wants it */
-    if (live_now() - p->begin <= allowed(0)) sched_yield();
+    mo_add_rlx(&p->done, bytes);                                              /* a count */
+    if (mo_load_rlx(&p->is_on) != MO_PACE_MARK || p->is_rushed) return false; /* an estimate */
+    return live_now() - p->begin <= allowed(0);
 }
 
 int64_t mo_pace_delay(size_t size, int64_t waited_ns) {
     mo_pace *p = &mo_the_pace;
     if (!mo_load_rlx(&p->is_on)) return 0; /* an estimate */
-    int64_t past = live_now() - p->begin, nap = 0;
-    if (past > allowed(p->room / 8)) nap = NAP_NS + (int64_t)(size / NAP_BYTES) * NAP_NS;
-    nap = larger(nap, mo_load_rlx(&p->brake_ns)); /* an estimate */
-    if (past > p->room) nap = larger(nap, LONG_NAP_NS);
-    if (past > p->room + p->room / 8) nap = LIMIT_NAP_NS;
+    int64_t past = live_now() - p->begin;
+    double nap = 0;
+    if (past > allowed(p->room / 8)) nap = NAP_NS + (double)(size / NAP_BYTES) * NAP_NS;
+    double brake = mo_load_rlx(&p->brake_ns); /* an estimate */
+    if (nap < brake) nap = brake;
+    /* Beyond the goal it is longer, at a quarter beyond it all but a standstill. */
+    double over = (double)(past - p->room) / (double)(p->slack + 1);
+    if (over > 0) nap += clamp(over * over, 0, 1) * LONGEST_NAP_NS;
     /* In pieces: it may become superfluous. */
-    nap -= waited_ns;
-    return nap < NAP_NS ? larger(nap, 0) : NAP_NS;
+    nap -= (double)waited_ns;
+    return nap < NAP_NS ? (int64_t)clamp(nap, 0, NAP_NS) : NAP_NS;
 }

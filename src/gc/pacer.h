@@ -29,7 +29,12 @@ typedef struct mo_pace_plan {
 
 mo_pace_plan mo_pace_next(const mo_pace_facts *facts);
 
-typedef enum mo_pace_phase { MO_PACE_OFF, MO_PACE_LEAD, MO_PACE_MARK } mo_pace_phase;
+typedef enum mo_pace_phase {
+    MO_PACE_OFF,
+    MO_PACE_LEAD, /* sweeping, arming */
+    MO_PACE_MARK,
+    MO_PACE_CLEAN, /* what was written is scanned again */
+} mo_pace_phase;
 
 /* The collection that runs beside the program. Written by its driver while no thread marks, but for
  * done and brake. */
@@ -39,6 +44,7 @@ typedef struct mo_pace {
     uint32_t brake_ns;            /* atomic: each refill sleeps that long; 0: it need not */
     int64_t begin;                /* heap.live_bytes when it began */
     int64_t room;                 /* to be allocated until its end */
+    int64_t slack;                /* how far beyond that the heap may grow */
     uint64_t work;                /* bytes expected to be marked */
     double lead;                  /* of the room, for what comes before marking: sweeping, arming */
     uint64_t done MO_ALIGNED(64); /* atomic: marked so far; a line of its own */
@@ -58,9 +64,9 @@ void mo_pace_end(void);
 /* Between the two nobody waits: a thread that allocates may hold what the collector wants next. */
 uint32_t mo_pace_suspend(void);
 void mo_pace_resume(uint32_t phase);
-/* A mark worker says what it did since it said so last, and gives way to threads that want its
- * processor, unless allocation is ahead of marking. */
-void mo_pace_did(uint64_t bytes);
+/* A mark worker says what it did since it said so last. true: marking is in step with allocation,
+ * so that it may give way to threads that want its processor. */
+bool mo_pace_did(uint64_t bytes);
 /* Nanoseconds that a thread which allocates size bytes should wait now, if it may wait for left_ns
  * more; 0: it goes on. */
 int64_t mo_pace_delay(size_t size, int64_t waited_ns);

@@ -158,6 +158,8 @@ mo_span *mo_heap_take_span(uint32_t num_pages, uint32_t align_pages) {
     }
     if (page != UINT32_MAX)
         mo_add_owned_rlx(&h->inuse_pages, num_pages); /* the lock orders it; others estimate */
+    uint64_t low = mo_load_rlx(&h->low_pages);        /* set now and then */
+    if (MO_UNLIKELY(h->pages.num_free - h->pages.num_released < low) && h->runs_low) h->runs_low();
     mo_lock_release(&h->lock);
     if (page == UINT32_MAX) return NULL;
     mo_span *s = &mo_map.spans[page];
@@ -258,6 +260,30 @@ size_t mo_heap_scavenge(size_t max_bytes, size_t retain_bytes, bool whole_blocks
             if (!ok) return done; /* the system refuses; trying on would spin */
             done += bytes;
         }
+    }
+    return done;
+}
+
+size_t mo_heap_prefault(size_t max_bytes, size_t ahead_bytes) {
+    mo_heap *h = &mo_the_heap;
+    size_t done = 0;
+    while (done < max_bytes) {
+        bool is_zero = false;
+        uint32_t page = UINT32_MAX;
+        mo_lock_acquire(&h->lock);
+        if ((h->pages.num_free - h->pages.num_released) << MO_PAGE_SHIFT < ahead_bytes)
+            page = mo_page_alloc_take(&h->pages, MO_BLOCK_PAGES, MO_BLOCK_PAGES, &is_zero);
+        if (page != UINT32_MAX && !is_zero)
+            mo_page_alloc_put(&h->pages, page, MO_BLOCK_PAGES, false);
+        mo_lock_release(&h->lock);
+        if (page == UINT32_MAX || !is_zero) break;
+        size_t bytes = (size_t)MO_BLOCK_PAGES << MO_PAGE_SHIFT;
+        bool ok = mo_os_populate(mo_page_addr(page), bytes);
+        mo_lock_acquire(&h->lock);
+        mo_page_alloc_put(&h->pages, page, MO_BLOCK_PAGES, !ok);
+        mo_lock_release(&h->lock);
+        if (!ok) break;
+        done += bytes;
     }
     return done;
 }

@@ -18,11 +18,13 @@ typedef struct mo_heap {
     size_t reserved_bytes; /* const after start */
     size_t table_bytes;    /* const: reserved for side tables */
     uint64_t committed_table_bytes;
-    uint32_t sweepgen; /* counts collections; a span with an older one is unswept */
+    uint64_t low_pages; /* atomic: runs_low is called below so many free pages that have memory */
+    uint32_t sweepgen;  /* counts collections; a span with an older one is unswept */
     /* Marking while threads run: slots are claimed black (M=1), and no span goes back to the page
      * heap, since the marker may hold addresses in it. Changes while all are stopped. */
     bool is_marking;
-    int64_t fresh_left; /* atomic: spans that are taken fresh meanwhile, before used ones */
+    int64_t fresh_left;     /* atomic: spans that are taken fresh meanwhile, before used ones */
+    void (*runs_low)(void); /* const; heap lock held: little free memory is left that has pages */
     void (*grown)(uintptr_t lo, size_t bytes); /* const; heap lock held; NULL: nobody cares */
     uint64_t swept_objects, swept_bytes;       /* freed by sweeps outside of caches, ever */
     /* Claimed since the last mark + marked then. Caches add to it in batches, from all threads:
@@ -54,6 +56,12 @@ void mo_heap_put_span(mo_span *s);
 
 /* Gives free pages back to the OS, whole blocks first, never under the heap lock. Stops after
  * max_bytes or when at most retain_bytes of free memory are left unreleased. Returns bytes. */
+/* The opposite: gives memory to free blocks, so that their first owner does not wait for it:
+ * clearing a huge page takes a tenth of a millisecond, and ten of them where a hypervisor has to
+ * find memory first. Until ahead_bytes of free memory have pages, at most max_bytes. Returns bytes.
+ */
+size_t mo_heap_prefault(size_t max_bytes, size_t ahead_bytes);
+
 size_t mo_heap_scavenge(size_t max_bytes, size_t retain_bytes, bool whole_blocks_only);
 
 #endif

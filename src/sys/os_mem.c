@@ -18,6 +18,9 @@
 #include "base/atomic.h"
 #include "base/bits.h"
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25 /* Linux 6.1 */
 #endif
@@ -119,6 +122,13 @@ void mo_os_huge(uintptr_t lo, size_t bytes) {
     int saved = errno;
     if (!injected()) madvise((void *)lo, bytes, MADV_HUGEPAGE);
     errno = saved;
+}
+
+bool mo_os_populate(uintptr_t lo, size_t bytes) {
+    int saved = errno;
+    bool ok = !injected() && madvise((void *)lo, bytes, MADV_POPULATE_WRITE) == 0;
+    errno = saved;
+    return ok;
 }
 
 /* MADV_COLLAPSE heeds no setting: we do. */

@@ -26,6 +26,8 @@ bool mo_os_commit(uintptr_t lo, size_t bytes);
 bool mo_os_release(uintptr_t lo, size_t bytes);
 /* Hints; failure is ignored. */
 void mo_os_huge(uintptr_t lo, size_t bytes);
+/* Gives memory to all pages of the range; false: not done (Linux before 5.14, no memory). */
+bool mo_os_populate(uintptr_t lo, size_t bytes);
 /* Makes huge pages of small ones again, now; false: not done (no such call, no free huge page, the
  * administrator wants none). Stores to the range wait meanwhile: a third of a millisecond each. */
 bool mo_os_collapse(uintptr_t lo, size_t bytes);
