@@ -209,6 +209,16 @@ MOUND_API void mound_gc(void);
  * Environment: MOUND_GOGC=100 or MOUND_GOGC=off. */
 MOUND_API int mound_set_gc_percent(int percent);
 
+/* How much memory the runtime may have, in bytes: pages of the heap that were not given back to the
+ * system, its tables and buffers (not the program's malloc, stacks or code). As the heap nears it,
+ * collections come more often than the percentage asks for, also where that is off, and free memory
+ * is given back at once. A soft limit: where keeping it would leave the program less than half of
+ * the time, it is exceeded instead (num_over_limit in the statistics, and a line under gctrace).
+ * Returns the old limit; negative: changes nothing. INT64_MAX (the default): no limit.
+ * Go: debug.SetMemoryLimit. Environment: MOUND_MEMLIMIT=512MiB, auto (the control group's limit,
+ * less a tenth) or off. */
+MOUND_API int64_t mound_set_memory_limit(int64_t bytes);
+
 /* Collects, then gives all free memory back to the system. Go: debug.FreeOSMemory. */
 MOUND_API void mound_free_os_memory(void);
 
@@ -244,6 +254,13 @@ MOUND_API void *mound_weak_get(mound_weak weak) MOUND_ATTR(warn_unused_result);
 
 /* ---------------------------------------------------------------- statistics */
 
+/* Buckets of mound_mem_stats.stop_counts. */
+#define MOUND_STOP_BUCKETS 64
+/* Least time of a bucket in nanoseconds: four buckets for each doubling, the last one open. */
+static inline uint64_t mound_stop_bucket_ns(unsigned bucket) {
+    return 1000 * (bucket < 4 ? bucket : (uint64_t)(4 + bucket % 4) << (bucket / 4 - 1));
+}
+
 typedef struct mound_mem_stats {
     size_t struct_bytes;          /* set by the caller to sizeof(mound_mem_stats) before the call */
     uint64_t heap_alloc_bytes;    /* bytes of allocated objects, garbage not yet swept included */
@@ -271,6 +288,16 @@ typedef struct mound_mem_stats {
     uint64_t num_threads; /* registered now */
     const char *barrier;  /* how stores are seen during a collection: "none (one stop)" */
     const char *release;  /* how memory is given back: "madvise(MADV_DONTNEED)" */
+    uint64_t stop_counts[MOUND_STOP_BUCKETS]; /* times that a thread stood still, by how long: from
+                                                 its signal handler's entry until it ran again */
+    uint64_t num_concurrent_gc; /* collections that marked while the program ran */
+    uint64_t throttled_ns;      /* that allocating threads waited for marking, all together */
+    uint64_t dirty_pages;       /* of 4 KiB, scanned again in the last concurrent collection, */
+    uint64_t dirty_pages_last;  /* and of those in its last stop */
+    uint64_t predicted_stop_ns; /* of that stop; pause_last_ns is what it took */
+    int64_t memory_limit_bytes; /* INT64_MAX: none */
+    uint64_t used_bytes;        /* what counts against it */
+    uint64_t num_over_limit;    /* collections after which it could not be kept */
 } mound_mem_stats;
 
 /* Fills out->struct_bytes bytes, so a program built against an older header keeps working.

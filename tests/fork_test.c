@@ -237,11 +237,40 @@ static void a_storm_of_spawns_while_others_allocate(void **state) {
     assert_true(family_ok(mine, 14));
 }
 
+static int is_collecting;
+
+static void *collect_on(void *arg) {
+    (void)arg;
+    while (LOAD(&is_collecting)) mound_gc();
+    return NULL;
+}
+
+/* Most of these forks fall into a mark that runs beside the program, where there is a barrier: the
+ * child drops it. What was marked already must be marked again there. */
+static void children_of_a_collecting_process_keep_all(void **state) {
+    (void)state;
+    enum { FAMILIES = 40 };
+    family *all[FAMILIES];
+    pthread_t thread;
+    for (int i = 0; i < FAMILIES; i++) all[i] = make_family((uint64_t)i);
+    STORE(&is_collecting, 1);
+    assert_int_equal(pthread_create(&thread, NULL, collect_on, NULL), 0);
+    enum { FORKS = 40 };
+    for (uint64_t i = 0; i < FORKS; i++) {
+        pid_t pid = fork_child(all[i % FAMILIES], i % FAMILIES, 1 << 20);
+        assert_int_equal(status_of(pid), 0);
+    }
+    STORE(&is_collecting, 0);
+    pthread_join(thread, NULL);
+    for (int i = 0; i < FAMILIES; i++) assert_true(family_ok(all[i], (uint64_t)i));
+}
+
 int main(int argc, char **argv) {
     watchdog();
     shared_root = make_family(1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_child_collects_and_allocates),
+        cmocka_unit_test(children_of_a_collecting_process_keep_all),
         cmocka_unit_test(a_grandchild_does_too),
         cmocka_unit_test(any_thread_may_fork),
         cmocka_unit_test(a_cleanup_may_fork),

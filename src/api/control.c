@@ -4,6 +4,7 @@
 #include "gc/barrier.h"
 #include "gc/gc.h"
 #include "gc/mark.h"
+#include "gc/pacer.h"
 #include "gc/roots.h"
 #include "gc/specials.h"
 #include "gc/start.h"
@@ -88,6 +89,21 @@ int mound_set_gc_percent(int percent) {
     return old;
 }
 
+int64_t mound_set_memory_limit(int64_t bytes) {
+    mo_thread *t = mo_start_current();
+    mo_gc *gc = &mo_the_gc;
+    mo_runtime_enter(t);
+    mo_lock_acquire_blocking(t, &mo_the_world.registry); /* as above */
+    int64_t old = gc->memory_limit;
+    if (bytes >= 0) {
+        gc->memory_limit = bytes;
+        mo_pacer_set();
+    }
+    mo_lock_release(&mo_the_world.registry);
+    mo_runtime_leave(t);
+    return old;
+}
+
 void mound_free_os_memory(void) {
     mo_thread *t = mo_start_current();
     mo_thread_publish_here(t);
@@ -164,6 +180,8 @@ void *mound_weak_get(mound_weak weak) {
 
 /* ---------------------------------------------------------------- statistics */
 
+_Static_assert(MOUND_STOP_BUCKETS == MO_STOP_BUCKETS, "what mound.h promises");
+
 static void fill_stats(mound_mem_stats *s) {
     mo_heap *h = &mo_the_heap;
     mo_gc *gc = &mo_the_gc;
@@ -193,6 +211,16 @@ static void fill_stats(mound_mem_stats *s) {
     s->num_threads = mo_the_world.num_threads;
     s->barrier = mo_barrier_text();
     s->release = "madvise(MADV_DONTNEED)";
+    for (size_t i = 0; i < MOUND_STOP_BUCKETS; i++)
+        s->stop_counts[i] = mo_load_rlx(&mo_the_world.stop_hist[i]); /* statistics */
+    s->num_concurrent_gc = gc->num_concurrent;
+    s->throttled_ns = mo_load_rlx(&gc->throttled_ns); /* statistics */
+    s->dirty_pages = gc->dirty_pages;
+    s->dirty_pages_last = gc->dirty_pages_last;
+    s->predicted_stop_ns = gc->predicted_ns;
+    s->memory_limit_bytes = gc->memory_limit;
+    s->used_bytes = mo_pacer_used_bytes();
+    s->num_over_limit = gc->num_over_limit;
 }
 
 void mound_read_mem_stats(mound_mem_stats *out) {

@@ -65,6 +65,7 @@ int mo_barrier_open(void) {
 }
 
 void mo_barrier_after_fork(void) {
+    memset(blocks, BLOCK_OPEN, (mo_map.used_bytes >> MO_PAGE_SHIFT) / MO_BLOCK_PAGES);
     if (mo_barrier_is_on() && mo_dirty_after_fork_in_child() < 0)
         mo_store_rlx(&is_on, 0); /* alone */
 }

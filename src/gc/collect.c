@@ -89,8 +89,7 @@ void mo_gc_sweep_for(size_t bytes) {
 bool mo_gc_is_due(void) {
     mo_gc *gc = &mo_the_gc;
     if (gc->debug.stress) return true;
-    return gc->percent >= 0 &&
-           mo_load_rlx(&mo_the_heap.live_bytes) >= (int64_t)gc->trigger_bytes; /* an estimate */
+    return mo_load_rlx(&mo_the_heap.live_bytes) >= (int64_t)gc->trigger_bytes; /* an estimate */
 }
 
 /* By the calling thread, in one stop. begun: what it saw of num_begun. */
@@ -156,8 +155,7 @@ void mo_gc_poll(mo_thread *t, size_t size) {
     int64_t live =
         mo_load_rlx(&mo_the_heap.live_bytes); /* an estimate; mo_gc_collect looks again */
     int64_t trigger = (int64_t)mo_load_rlx(&mo_the_gc.trigger_bytes);         /* likewise */
-    if (MO_UNLIKELY(live >= trigger) && mo_load_rlx(&mo_the_gc.percent) >= 0) /* likewise */
-        mo_gc_collect(t, MO_GC_HEAP);
+    if (MO_UNLIKELY(live >= trigger)) mo_gc_collect(t, MO_GC_HEAP);
 }
 
 void mo_gc_alloc_totals(uint64_t *objects, uint64_t *bytes, uint64_t *freed_objects,

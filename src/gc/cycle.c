@@ -8,7 +8,7 @@
  *
  * Floor   gc.
  * Locks   gc.lock for the whole collection, gc.sweep_lock likewise (keeps the background sweeper
- *         out), then the registry lock through a stop.
+ *         out), gc.phase_lock except while it marks beside the program; then the registry lock through a stop.
  * Order   unswept spans must be gone before marking begins, or a second mark would clear the bits a
  *         sweep still has to read; the loader's list must be checked after the stop, since until
  *         then an object may be loaded and filled with pointers. Arming comes before new objects
@@ -51,7 +51,7 @@ typedef struct cycle {
     uint64_t begin_ns;
     uint64_t stop_ns, stopped_ns, marked_ns, end_ns; /* of the last stop */
     uint64_t first_stop_ns, first_end_ns;            /* of the first of two; 0: there is one */
-    uint64_t live_before;
+    uint64_t live_before, live_after; /* the heap when it began, when marking ended */
     uint64_t claimed_before; /* bytes handed out ever, in the first stop */
     uint64_t round_pages[MAX_ROUNDS + 1];
     uint32_t num_rounds;
@@ -124,6 +124,9 @@ static void end_mark(mo_thread *t, cycle *c, uint64_t black_bytes) {
 #endif
     uint64_t peak = mo_load_rlx(&h->inuse_pages) << MO_PAGE_SHIFT; /* all are stopped */
     mo_store_rlx(&gc->peak_bytes, peak); /* the background thread glances at it */
+    int64_t held = mo_load_rlx(&h->live_bytes);
+    c->live_after = held > 0 ? (uint64_t)held : 0;
+    gc->gap_bytes = peak - mo_min(peak, c->live_after);
     h->is_marking = false;
     h->sweepgen++;
     mo_gc_each_central(false, begin_sweep, NULL);
@@ -163,6 +166,13 @@ static void count_cycle(const cycle *c) {
     uint64_t pause = c->end_ns - c->stop_ns, first = c->first_end_ns - c->first_stop_ns;
     gc->num_gc++;
     if (c->reason == MO_GC_FORCED) gc->num_forced++;
+    if (c->first_stop_ns) {
+        gc->num_concurrent++;
+        gc->dirty_pages = 0;
+        for (uint32_t i = 0; i < c->num_rounds; i++) gc->dirty_pages += c->round_pages[i];
+        gc->dirty_pages_last = c->round_pages[c->num_rounds - 1];
+        gc->predicted_ns = c->predicted_ns;
+    }
     gc->pause_total_ns += pause + first;
     gc->pause_last_ns = pause;
     gc->pause_max_ns = mo_max(gc->pause_max_ns, mo_max(pause, first));
@@ -195,7 +205,7 @@ static void trace_cycle(const cycle *c) {
              (unsigned long long)gc->num_gc, since * 1e-9,
              since > 0 ? 100.0 * (double)gc->gc_cpu_ns / since : 0, first, between, last, first,
              is_split ? cpu : 0, is_split ? last : cpu, (unsigned long long)c->live_before >> 20,
-             (unsigned long long)c->live_before >> 20, (unsigned long long)gc->marked_bytes >> 20,
+             (unsigned long long)c->live_after >> 20, (unsigned long long)gc->marked_bytes >> 20,
              (unsigned long long)gc->goal_bytes >> 20, (unsigned long long)gc->stack_bytes >> 20,
              (unsigned long long)gc->root_bytes >> 20, c->workers,
              c->reason == MO_GC_FORCED ? " (forced)" : "");
@@ -298,6 +308,7 @@ static bool mark_while_threads_run(mo_thread *t, cycle *c) {
 #endif
     first_stop(t, c);
     mo_pace_begin_mark();
+    mo_lock_release_unranked(&mo_the_gc.phase_lock);
     uint64_t before_ns = mo_the_gc.last_end_ns;
     uint32_t num_helpers = c->workers - 1;
     mo_mark_scan_manual_pages();
@@ -308,6 +319,8 @@ static bool mark_while_threads_run(mo_thread *t, cycle *c) {
     mo_pace_mark_done();
     mo_page_copies_begin(c->live_before / COPIES_SHARE);
     pre_clean(c, num_helpers);
+    /* Out of rank: whoever has it while objects are marked takes none of ours. */
+    mo_lock_acquire_unranked(&mo_the_gc.phase_lock);
     last_stop(t, c);
     mo_barrier_disarm(before_ns);
     mo_gc_each_central(false, release_empty, NULL);
@@ -329,6 +342,22 @@ static void note_alloc_rate(mo_thread *t, uint64_t now_ns) {
     if (is_sure || rate > gc->alloc_rate) gc->alloc_rate = rate;
 }
 
+static void unmark(mo_span *s) {
+    if (s->kind == MO_KIND_MANUAL) return;
+    uint64_t *mark = mo_span_mark_bits(s);
+    const uint64_t *alloc = mo_span_alloc_bits(s);
+    for (uint32_t w = 0; w < mo_span_words(s); w++) mark[w] = ~alloc[w];
+}
+
+void mo_cycle_drop_in_child(void) {
+#if !MO_MUTANT_fork_child_stays_marked
+    mo_heap_each_span(unmark);
+#endif
+    mo_the_heap.is_marking = false;
+    mo_pace_end();
+    mo_mark_forget_roots();
+}
+
 void mo_cycle_run(mo_thread *t, mo_gc_reason reason, bool while_threads_run) {
     cycle c = {.reason = reason};
     mo_store_rlx(&mo_the_gc.num_begun, mo_the_gc.num_begun + 1); /* see mo_gc_collect */
@@ -338,6 +367,7 @@ void mo_cycle_run(mo_thread *t, mo_gc_reason reason, bool while_threads_run) {
     note_alloc_rate(t, c.begin_ns);
     c.throttled_before = mo_load_rlx(&mo_the_gc.throttled_ns); /* statistics */
     if (while_threads_run) mo_pace_begin(reason != MO_GC_HEAP);
+    mo_lock_acquire_blocking(t, &mo_the_gc.phase_lock);
     mo_lock_acquire(&mo_the_gc.sweep_lock);
     mo_gc_sweep_all();
     c.workers = 1 + mo_mark_prepare(choose_workers() - 1);
@@ -345,5 +375,6 @@ void mo_cycle_run(mo_thread *t, mo_gc_reason reason, bool while_threads_run) {
     mo_pace_end();
     mo_mark_forget_roots();
     mo_lock_release(&mo_the_gc.sweep_lock);
+    mo_lock_release(&mo_the_gc.phase_lock);
     if (mo_the_gc.debug.gctrace) trace_cycle(&c);
 }

@@ -180,6 +180,7 @@ bool mo_environment_read(mo_environment *env, char *error, size_t error_len) {
     if (text && *text && strcmp(text, "off") != 0) {
         if (strcmp(text, "auto") == 0) {
             env->memory_limit = mo_cgroup_memory_limit();
+            if (env->memory_limit != INT64_MAX) env->memory_limit -= env->memory_limit / 10;
         } else if (read_quantity(text, sizes, &n) && n >= 1) {
             env->memory_limit = n;
         } else {

@@ -1,6 +1,7 @@
 /* fork.c - a child in which only the forking thread lives.
  *
- * prepare takes every lock, in rank order, so that no list is half changed in the child; then it
+ * prepare takes every lock, in rank order, so that no list is half changed in the child (but for the
+ * two that a collection holds which marks beside the program: all it changes is mark bits); then it
  * waits for sweeps in progress: a thread sweeps without a lock, and a half-swept span could not
  * be told from an unswept one. The sweeps end, and their threads then wait for a central's lock.
  *
@@ -17,6 +18,7 @@
 
 #include "gc/background.h"
 #include "gc/barrier.h"
+#include "gc/cycle.h"
 #include "gc/driver.h"
 #include "gc/gc.h"
 #include "gc/mark.h"
@@ -42,19 +44,6 @@ static void forget_sweepers(mo_central *c, void *arg) {
     mo_central_after_fork(c);
 }
 
-static void each_span(void (*fn)(mo_span *s)) {
-    for (uint32_t page = 1; page < mo_the_heap.pages.num_pages;) {
-        /* A fresh span is known by its page table entries: its record is there by then. */
-        if (mo_load_acq(&mo_map.info[page]) == 0) { /* [Z] pairs with [Z] in heap.c */
-            page++;
-            continue;
-        }
-        mo_span *s = &mo_map.spans[page];
-        page += s->num_pages;
-        fn(s);
-    }
-}
-
 static void await_sweep(mo_span *s) {
     mo_span_state state = (mo_span_state)mo_load_rlx(&s->state); /* sweeping ones are waited for */
     if (state != MO_SPAN_SWEEPING && state != MO_SPAN_CACHED) return;
@@ -65,16 +54,20 @@ static void await_sweep(mo_span *s) {
         mo_futex_wait(&s->sweepgen, gen, 50000);
 }
 
+static bool is_in_cycle; /* phase lock: a collection marks beside the program */
+
 static void before(void) {
     mo_thread *t = mo_self;
     if (mo_is_registered(t)) {
         mo_runtime_enter(t); /* nobody may stop us between here and the end of the fork */
-        mo_lock_acquire_blocking(t, &mo_the_gc.lock);
-        mo_lock_acquire_blocking(t, &mo_the_gc.sweep_lock);
+        mo_lock_acquire_blocking(t, &mo_the_gc.phase_lock);
+        is_in_cycle = mo_the_heap.is_marking;
+        if (!is_in_cycle) mo_lock_acquire_blocking(t, &mo_the_gc.sweep_lock);
         mo_lock_acquire_blocking(t, &mo_the_world.registry);
     } else {
-        mo_lock_acquire(&mo_the_gc.lock);
-        mo_lock_acquire(&mo_the_gc.sweep_lock);
+        mo_lock_acquire(&mo_the_gc.phase_lock);
+        is_in_cycle = mo_the_heap.is_marking;
+        if (!is_in_cycle) mo_lock_acquire(&mo_the_gc.sweep_lock);
         mo_lock_acquire(&mo_the_world.registry);
     }
     mo_lock_acquire(mo_roots_lock());
@@ -88,7 +81,7 @@ static void before(void) {
     /* A sweep with specials waits for the special lock: let those finish first. */
     mo_lock_release(mo_cleanup_queue_lock());
     mo_lock_release(mo_specials_lock());
-    each_span(await_sweep);
+    mo_heap_each_span(await_sweep);
     mo_lock_acquire_unranked(mo_specials_lock());
     mo_lock_acquire_unranked(mo_cleanup_queue_lock());
 }
@@ -105,8 +98,8 @@ static void unlock_inner(void) {
 
 static void unlock_outer(void) {
     mo_lock_release(&mo_the_world.registry);
-    mo_lock_release(&mo_the_gc.sweep_lock);
-    mo_lock_release(&mo_the_gc.lock);
+    if (!is_in_cycle) mo_lock_release(&mo_the_gc.sweep_lock);
+    mo_lock_release(&mo_the_gc.phase_lock);
     if (mo_is_registered(mo_self)) mo_runtime_leave(mo_self);
 }
 
@@ -124,9 +117,15 @@ static void adopt_orphan(mo_span *s) {
 static void after_in_child(void) {
     unlock_inner();
     if (mo_is_registered(mo_self)) mo_self->tid = mo_sys_gettid();
+    /* Held by a thread that is gone: the one that collects, or that is about to. */
+    mo_lock_init(&mo_the_gc.lock, MO_RANK_GC);
+    if (is_in_cycle) {
+        mo_lock_init(&mo_the_gc.sweep_lock, MO_RANK_SWEEP);
+        mo_cycle_drop_in_child();
+    }
     mo_threads_keep_only(mo_self);
     mo_gc_each_central(true, forget_sweepers, NULL);
-    each_span(adopt_orphan);
+    mo_heap_each_span(adopt_orphan);
     mo_mark_after_fork();
     mo_census_after_fork();
     mo_barrier_after_fork();

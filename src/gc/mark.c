@@ -721,6 +721,12 @@ uint32_t mo_mark_prepare(uint32_t num) {
 void mo_mark_after_fork(void) {
     g.num_helpers = 0;
     g.go = g.done = 0;
+    for (uint32_t i = 0; i < MAX_WORKERS && g.marker[i]; i++) { /* they may have been at work */
+        g.marker[i]->buf = &g.marker[i]->first;
+        g.marker[i]->first.num = 0;
+    }
+    mo_workbuf_after_fork(&g.pool);
+    mo_store_rlx(&g.overflow, 0); /* alone */
 }
 
 /* ---------------------------------------------------------------- a run */

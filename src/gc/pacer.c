@@ -26,8 +26,11 @@
 #include "gc/pacer.h"
 
 #include "gc/barrier.h"
+#include "sys/os_mem.h"
 
 MO_GLOBAL mo_pace mo_the_pace;
+
+#define NO_GOAL ((uint64_t)INT64_MAX / 4) /* as good as never */
 
 enum {
     COST_FACTOR = 30,
@@ -52,30 +55,43 @@ static uint64_t part(uint64_t bytes, uint64_t percent) {
     return bytes / 100 * percent + bytes % 100 * percent / 100;
 }
 
-mo_pace_plan mo_pace_next(const mo_pace_facts *f) {
-    mo_pace_plan p = {0};
-    uint64_t percent = f->percent < 0 ? 0 : (uint64_t)f->percent;
-    double survived = f->begin_bytes ? (double)f->traced_bytes / (double)f->begin_bytes : 1;
-    double expected = 100.0 / (100.0 + (double)percent);
-    double weight = percent ? clamp((survived - expected) / (1 - expected), 0, 1) : 1;
-    p.base_bytes = f->traced_bytes + (uint64_t)((double)f->new_bytes * weight);
-    uint64_t growth = part(p.base_bytes + f->stack_bytes + f->root_bytes, percent);
+/* Heap to grow by, before a limit is looked at. */
+static uint64_t growth_of(const mo_pace_facts *f, uint64_t base) {
+    if (f->percent < 0) return NO_GOAL - base;
+    uint64_t percent = (uint64_t)f->percent;
+    uint64_t growth = part(base + f->stack_bytes + f->root_bytes, percent);
     /* A small GOGC asks for a small heap: the runway shrinks with it, as Go's minimum does. */
     uint64_t least = least_runway(f);
     if (percent < 100) least = least * percent / 100;
-    growth = mo_max(growth, least);
+    return mo_max(growth, least);
+}
+
+/* Of what was allocated during the mark, how much will live: as much as lived of all, where GOGC
+ * expects that a part dies. */
+static double survival(const mo_pace_facts *f) {
+    if (f->percent <= 0 || f->begin_bytes == 0) return 1;
+    double survived = (double)f->traced_bytes / (double)f->begin_bytes;
+    double expected = 100.0 / (100.0 + f->percent);
+    return clamp((survived - expected) / (1 - expected), 0, 1);
+}
+
+mo_pace_plan mo_pace_next(const mo_pace_facts *f) {
+    mo_pace_plan p = {0};
+    p.base_bytes = f->traced_bytes + (uint64_t)((double)f->new_bytes * survival(f));
+    uint64_t growth = growth_of(f, p.base_bytes);
     p.goal_bytes = p.base_bytes + growth;
     uint64_t now = f->traced_bytes + f->new_bytes; /* counted as live when it ended */
     double ahead = f->alloc_rate * (double)f->cycle_ns;
     if (p.goal_bytes > f->limit_bytes) {
-        /* Below this the program would have less than half of the time. */
+        /* Below this the program would have less than half of the time: rather than spend all on
+         * collecting, the limit is exceeded, and that is told. */
         uint64_t floor = now + mo_max((uint64_t)ahead, (uint64_t)RUNWAY_MIN_BYTES);
         p.is_over_limit = f->limit_bytes < floor;
         p.goal_bytes = mo_min(p.goal_bytes, mo_max(f->limit_bytes, floor));
     }
     p.goal_bytes = mo_max(p.goal_bytes, now + mo_min(growth / 8, (uint64_t)RUNWAY_MAX_BYTES));
     p.trigger_bytes = p.goal_bytes;
-    if (f->is_concurrent) {
+    if (f->is_concurrent && p.goal_bytes < NO_GOAL) {
         /* Early enough that nobody has to wait, if that leaves half of the room. A program that
          * allocates faster than can be marked waits in any case: then late, since what is allocated
          * meanwhile is kept, and makes collections more frequent. */
@@ -85,6 +101,36 @@ mo_pace_plan mo_pace_next(const mo_pace_facts *f) {
         p.trigger_bytes -= (uint64_t)clamp(want, room / 16, most);
     }
     return p;
+}
+
+/* ---------------------------------------------------------------- the limit */
+
+uint64_t mo_pacer_used_bytes(void) {
+    mo_heap *h = &mo_the_heap;
+    uint64_t pages = h->pages.num_pages - mo_load_rlx(&h->pages.num_released); /* an estimate */
+    return (pages << MO_PAGE_SHIFT) + h->committed_table_bytes + mo_os_mapped_bytes();
+}
+
+/* What the limit leaves for objects: less tables and buffers, less the gaps between objects as they
+ * were at the end of the last mark, less a part for what nobody has thought of. */
+static uint64_t limit_for_objects(void) {
+    mo_gc *gc = &mo_the_gc;
+    if (gc->memory_limit == INT64_MAX) return UINT64_MAX;
+    uint64_t limit = (uint64_t)gc->memory_limit - (uint64_t)gc->memory_limit / 32;
+    uint64_t other = mo_the_heap.committed_table_bytes + mo_os_mapped_bytes();
+    other += gc->gap_bytes;
+    return limit - mo_min(limit, other);
+}
+
+static void set_page_limit(void) {
+    mo_gc *gc = &mo_the_gc;
+    uint64_t pages = UINT64_MAX;
+    if (gc->memory_limit != INT64_MAX) {
+        uint64_t limit = (uint64_t)gc->memory_limit;
+        limit -= mo_min(limit, mo_the_heap.committed_table_bytes + mo_os_mapped_bytes());
+        pages = limit >> MO_PAGE_SHIFT;
+    }
+    mo_store_rlx(&mo_the_heap.limit_pages, pages); /* read without the lock, an estimate */
 }
 
 void mo_pacer_set(void) {
@@ -97,16 +143,18 @@ void mo_pacer_set(void) {
         .begin_bytes = gc->begin_bytes,
         .stack_bytes = gc->stack_bytes,
         .root_bytes = gc->root_bytes,
-        .lead_ns = gc->lead_ns,
         .cycle_ns = gc->cycle_ns,
         .alloc_rate = gc->alloc_rate,
-        .limit_bytes = UINT64_MAX,
+        .limit_bytes = limit_for_objects(),
     };
     mo_pace_plan p = mo_pace_next(&f);
+    if (p.is_over_limit) gc->num_over_limit++;
+    gc->is_over_limit = p.is_over_limit;
+    set_page_limit();
     /* Slots that caches had claimed count as live already, used or not. */
-    uint64_t trigger = gc->percent < 0 ? (uint64_t)INT64_MAX : p.trigger_bytes + gc->unused_bytes;
+    uint64_t trigger = p.trigger_bytes + gc->unused_bytes;
 #if MO_MUTANT_pacer_forgets_unused
-    if (gc->percent >= 0) trigger = p.trigger_bytes;
+    trigger = p.trigger_bytes;
 #endif
     mo_store_rlx(&gc->goal_bytes, p.goal_bytes); /* read without the lock, each for itself */
     mo_store_rlx(&gc->trigger_bytes, trigger);   /* likewise */
@@ -122,7 +170,6 @@ void mo_pace_begin(bool is_rushed) {
     p->begin = live_now();
     int64_t goal = (int64_t)(gc->goal_bytes + gc->unused_bytes);
     p->room = larger(goal - p->begin, larger(goal / 16, RUNWAY_MIN_BYTES / 2));
-    if (gc->percent < 0) p->room = INT64_MAX / 4; /* nobody asked for a small heap */
     double survived = gc->begin_bytes ? (double)gc->traced_bytes / (double)gc->begin_bytes : 1;
     p->work = 1 + (uint64_t)((double)larger(p->begin, 0) * clamp(survived, 0, 1));
     p->slack = larger(goal, p->begin) / 4;

@@ -15,9 +15,9 @@ typedef struct mo_pace_facts {
     uint64_t new_bytes;               /* allocated while it marked: kept, live or not */
     uint64_t begin_bytes;             /* live and dead when it began; 0: there was none */
     uint64_t stack_bytes, root_bytes; /* scanned */
-    uint64_t lead_ns, cycle_ns;       /* how long it took, until marking and in all */
+    uint64_t cycle_ns;                /* how long it took */
     double alloc_rate;                /* bytes per ns that threads allocate while none runs */
-    uint64_t limit_bytes;             /* the most the heap may hold; UINT64_MAX: no limit */
+    uint64_t limit_bytes;             /* for objects; UINT64_MAX: no limit */
 } mo_pace_facts;
 
 typedef struct mo_pace_plan {
@@ -28,6 +28,9 @@ typedef struct mo_pace_plan {
 } mo_pace_plan;
 
 mo_pace_plan mo_pace_next(const mo_pace_facts *facts);
+/* What counts against the memory limit: the heap's pages that were not given back, its tables, the
+ * runtime's own memory. */
+uint64_t mo_pacer_used_bytes(void);
 
 typedef enum mo_pace_phase {
     MO_PACE_OFF,

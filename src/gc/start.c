@@ -99,11 +99,13 @@ static int start_locked(void) {
     mo_gc *gc = &mo_the_gc;
     gc->debug = env.debug;
     gc->percent = env.gc_percent;
+    gc->memory_limit = env.memory_limit;
     gc->max_workers = env.max_workers;
     gc->start_ns = mo_clock_ns();
     gc->pause_target_ns = env.pause_target_ns;
     gc->page_ns = 500;
     mo_lock_init(&gc->lock, MO_RANK_GC);
+    mo_lock_init(&gc->phase_lock, MO_RANK_PHASE);
     mo_lock_init(&gc->sweep_lock, MO_RANK_SWEEP);
     mo_centrals_init();
     mo_types_init();

@@ -85,6 +85,11 @@ void mo_workbuf_put(mo_workbuf_pool *p, mo_workbuf *b) { mo_workbuf_push(p, &p->
 void mo_workbuf_push_full(mo_workbuf_pool *p, mo_workbuf *b) { mo_workbuf_push(p, &p->full, b); }
 mo_workbuf *mo_workbuf_pop_full(mo_workbuf_pool *p) { return mo_workbuf_pop(p, &p->full); }
 
+void mo_workbuf_after_fork(mo_workbuf_pool *p) {
+    p->empty.head = p->full.head = 0;
+    p->used = 1; /* committed once more when they are taken: somebody may have been about to */
+}
+
 void mo_workbuf_trim(mo_workbuf_pool *p) {
     if (p->used <= KEEP_BUFS) return;
     if (!mo_os_commit((uintptr_t)p->base, KEEP_BUFS * sizeof(mo_workbuf))) return; /* fills holes */

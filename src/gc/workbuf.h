@@ -54,6 +54,8 @@ MO_INLINE bool mo_workbuf_list_any(const mo_workbuf_list *l) {
 MO_INLINE bool mo_workbuf_has_full(const mo_workbuf_pool *p) {
     return mo_workbuf_list_any(&p->full);
 }
+/* In the child of a fork, alone: all buffers are empty again, whoever had them. */
+void mo_workbuf_after_fork(mo_workbuf_pool *p);
 /* Not marking: gives memory beyond a few buffers back. */
 void mo_workbuf_trim(mo_workbuf_pool *p);
 

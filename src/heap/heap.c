@@ -71,6 +71,7 @@ int mo_heap_init(void) {
         memset(h, 0, sizeof *h);
         mo_lock_init(&h->lock, MO_RANK_HEAP);
         h->reserved_bytes = sizes[i];
+        h->limit_pages = UINT64_MAX;
         h->table_bytes = t.bytes;
         h->pages.inuse = (uint64_t *)(t.base + t.inuse_off);
         h->pages.released = (uint64_t *)(t.base + t.released_off);
@@ -160,8 +161,11 @@ mo_span *mo_heap_take_span(uint32_t num_pages, uint32_t align_pages) {
         mo_add_owned_rlx(&h->inuse_pages, num_pages); /* the lock orders it; others estimate */
     uint64_t low = mo_load_rlx(&h->low_pages);        /* set now and then */
     if (MO_UNLIKELY(h->pages.num_free - h->pages.num_released < low) && h->runs_low) h->runs_low();
+    uint64_t used = h->pages.num_pages - h->pages.num_released, limit = mo_load_rlx(&h->limit_pages);
+    bool is_over = used > limit && h->pages.num_free > h->pages.num_released;
     mo_lock_release(&h->lock);
     if (page == UINT32_MAX) return NULL;
+    if (MO_UNLIKELY(is_over)) mo_heap_scavenge((used - limit) << MO_PAGE_SHIFT, 0, false);
     mo_span *s = &mo_map.spans[page];
     memset(s, 0, sizeof *s);
     s->num_pages = num_pages;
@@ -262,6 +266,19 @@ size_t mo_heap_scavenge(size_t max_bytes, size_t retain_bytes, bool whole_blocks
         }
     }
     return done;
+}
+
+void mo_heap_each_span(void (*fn)(mo_span *s)) {
+    for (uint32_t page = 1; page < mo_the_heap.pages.num_pages;) {
+        /* A fresh span is known by its page table entries: its record is there by then. */
+        if (mo_load_acq(&mo_map.info[page]) == 0) { /* [Z] pairs with [Z] above */
+            page++;
+            continue;
+        }
+        mo_span *s = &mo_map.spans[page];
+        page += s->num_pages;
+        fn(s);
+    }
 }
 
 size_t mo_heap_prefault(size_t max_bytes, size_t ahead_bytes) {

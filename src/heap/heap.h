@@ -18,6 +18,7 @@ typedef struct mo_heap {
     size_t reserved_bytes; /* const after start */
     size_t table_bytes;    /* const: reserved for side tables */
     uint64_t committed_table_bytes;
+    uint64_t limit_pages; /* atomic: beyond so many with memory, free ones are given back first */
     uint64_t low_pages; /* atomic: runs_low is called below so many free pages that have memory */
     uint32_t sweepgen;  /* counts collections; a span with an older one is unswept */
     /* Marking while threads run: slots are claimed black (M=1), and no span goes back to the page
@@ -43,6 +44,8 @@ void mo_heap_fini(void);
 /* A span of num_pages, uninitialised but for pages and needs_zero; NULL if the OS or the
  * reservation refuses. align_pages: power of two. Takes the heap lock. */
 mo_span *mo_heap_take_span(uint32_t num_pages, uint32_t align_pages);
+/* All spans. The caller sees to it that none is made or given back. */
+void mo_heap_each_span(void (*fn)(mo_span *s));
 /* Fills the record and the page table. */
 void mo_span_init(mo_span *s, struct mo_central *central, mo_kind kind, unsigned size_class,
                   size_t elem_bytes, uint32_t nelems, const struct mo_type_info *type,

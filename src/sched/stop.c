@@ -54,14 +54,29 @@ static void acknowledge(mo_thread *t, uint32_t stop) {
     if (mo_sub_acqrel(&w->pending, 1) == 0) mo_futex_wake(&w->pending, 1); /* [K] */
 }
 
+/* A thread was kept from running for that long. mound.h has the bounds of the buckets. */
+static void count_stop(uint64_t ns) {
+    uint64_t us = ns / 1000, i = us;
+    if (us >= 4) {
+        unsigned log = 63 - (unsigned)__builtin_clzll(us);
+        i = 4 * (log - 1) + (us >> (log - 2) & 3);
+    }
+    if (i >= MO_STOP_BUCKETS) i = MO_STOP_BUCKETS - 1;
+    mo_add_rlx(&mo_the_world.stop_hist[i], 1); /* statistics */
+}
+
 static void wait_for_start(mo_thread *t) {
     mo_world *w = &mo_the_world;
     uint32_t stop;
+    uint64_t begin = mo_clock_ns();
+    bool has_waited = false;
     while ((stop = mo_load_acq(&w->stopping)) != 0) { /* [P] */
         acknowledge(t, stop); /* a further stop may have begun before we woke */
         mo_futex_wait(&w->stopping, stop, -1);
+        has_waited = true;
     }
     mo_tsan_acquire(&w->stopping);
+    if (has_waited) count_stop(mo_clock_ns() - begin);
 }
 
 static void park_published(mo_thread *t, void *arg) {

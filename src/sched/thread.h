@@ -39,6 +39,8 @@ extern mo_thread mo_nobody;
 
 MO_INLINE bool mo_is_registered(const mo_thread *t) { return t != &mo_nobody; }
 
+enum { MO_STOP_BUCKETS = 64 };
+
 /* One stop of the world. */
 typedef struct mo_world {
     mo_lock registry;
@@ -53,6 +55,7 @@ typedef struct mo_world {
     bool trace_slow;  /* name threads that do not answer in 10 ms */
     uint64_t gone_objects, gone_bytes; /* allocated by threads that ended; registry lock */
     uint64_t gone_freed_objects, gone_freed_bytes;
+    uint64_t stop_hist[MO_STOP_BUCKETS]; /* atomic: how long each thread stood still, each time */
 } mo_world;
 
 extern mo_world mo_the_world;

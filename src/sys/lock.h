@@ -18,6 +18,7 @@
 typedef enum mo_lock_rank {
     MO_RANK_INIT,
     MO_RANK_GC,       /* one collection at a time */
+    MO_RANK_PHASE,    /* a collection, but for the part beside the program */
     MO_RANK_SWEEP,    /* the background sweeper's batch; held through a collection */
     MO_RANK_REGISTRY, /* the list of threads; held through a stop */
     MO_RANK_ROOTS,    /* added roots, loaded objects */
