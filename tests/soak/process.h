@@ -1,0 +1,13 @@
+/* process.h - children of a process with threads. */
+#ifndef SOAK_PROCESS_H
+#define SOAK_PROCESS_H
+
+#include "thing.h"
+
+/* Before mound_init: the first to run in a child. */
+void process_init(void);
+/* Forks; the child verifies, allocates, collects and must end with status 0. */
+void process_fork(const thing *mine, mo_rand *r);
+void process_spawn(void);
+
+#endif
