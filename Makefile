@@ -3,6 +3,7 @@
 #   make demo           analyse the packages of a Linux distribution with a collected heap
 #   make check          shipped, checked and ASan+UBSan builds, all their tests (CI runs this)
 #   make check-all      every compiler, sanitizer, mode and mutant; writes docs/testing.md
+#   make soak           a long random test, in turns of all modes (SOAK_SECONDS=600, SEED=)
 #   make bench          mound, Go and Boehm in turn, as a table (tools/install-peers brings them)
 #   make bench-build    only leaves our programs at build/bench/NAME
 #   make install        PREFIX=/usr/local, DESTDIR=
@@ -18,7 +19,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 BENCH_VARIETY ?= shipped
 REL = build/rel
 
-.PHONY: help demo check check-all bench bench-build install clean
+.PHONY: help demo check check-all soak bench bench-build install clean
 
 help:
 	@awk '!/^#/ { exit } { sub(/^# ?/, ""); print }' Makefile
@@ -38,6 +39,10 @@ check:
 check-all:
 	@tools/install-deps --all
 	@JOBS=$(JOBS) tools/check-all
+
+soak:
+	@tools/install-deps
+	@JOBS=$(JOBS) tools/soak
 
 bench: bench-build
 	@bench/compare $(BENCH)

@@ -148,12 +148,12 @@ static void run(void *(*mutator)(void *), uint64_t swaps) {
 
 static void swapped_leaves_are_all_kept(void **state) {
     (void)state;
-    run(mutate, test_steps(10000000));
+    run(mutate, test_long_steps(10000000));
 }
 
 static void leaves_that_pass_through_new_objects_are_all_kept(void **state) {
     (void)state;
-    run(mutate_fresh, test_steps(500000));
+    run(mutate_fresh, test_long_steps(500000));
 }
 
 static void leaves_whose_slots_are_empty_for_moments_are_all_kept(void **state) {

@@ -43,7 +43,8 @@
 #endif
 
 /* A number of steps, less where each takes long: under sanitizers and under the collector's
- * switches (MOUND_DEBUG). */
+ * switches (MOUND_DEBUG). MOUND_TEST_FACTOR=n asks for n times as many where they are time, not
+ * memory: test_long_steps. */
 TEST_UNUSED static uint64_t test_steps(uint64_t n) {
     const char *debug = getenv("MOUND_DEBUG");
     if (debug && strstr(debug, "gcstress"))
@@ -52,6 +53,11 @@ TEST_UNUSED static uint64_t test_steps(uint64_t n) {
         n /= 4;
     if (TEST_SANITIZED) n /= 8;
     return n > 0 ? n : 1;
+}
+
+TEST_UNUSED static uint64_t test_long_steps(uint64_t n) {
+    const char *factor = getenv("MOUND_TEST_FACTOR");
+    return test_steps(n) * (factor && *factor ? strtoull(factor, NULL, 0) : 1);
 }
 
 /* ---------------------------------------------------------------- seeds */

@@ -8,6 +8,10 @@
 #include "market.h"
 #include "soak_plugin.h"
 
+/* 0 while this is open: a child that is forked between the unmapping of an object in another
+ * thread's dlclose and that dlclose's return runs cleanups whose function lay in the object. */
+#define FORK_BESIDE_DLCLOSE 0
+
 typedef struct plugin {
     const char *name;
     pthread_mutex_t lock; /* guards all below and the plugin's globals */
@@ -20,6 +24,15 @@ static plugin plugins[] = {
     {.name = "soak_plugin_large.so", .lock = PTHREAD_MUTEX_INITIALIZER},
 };
 enum { PLUGINS = sizeof plugins / sizeof plugins[0] };
+
+static pthread_mutex_t close_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void loading_hold(void) {
+    if (!FORK_BESIDE_DLCLOSE) pthread_mutex_lock(&close_lock);
+}
+void loading_release(void) {
+    if (!FORK_BESIDE_DLCLOSE) pthread_mutex_unlock(&close_lock);
+}
 
 static void load(plugin *p) {
     char path[sizeof soak.dir + 64];
@@ -38,7 +51,9 @@ static void unload(plugin *p, mo_rand *r) {
         thing_verify(t, "a plugin's globals, before it is unloaded");
         if (one_in(r, 2)) market_exchange(t, r);
     }
+    loading_hold();
     dlclose(p->handle);
+    loading_release();
     p->handle = NULL;
 }
 

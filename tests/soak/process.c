@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <pthread.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "loading.h"
 #include "market.h"
 #include "orchard.h"
 
@@ -55,14 +57,23 @@ static int wait_for(pid_t pid) {
     return status;
 }
 
+/* The child's is the one to look at: ours would take its name. */
+static void keep_core(void) {
+    struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+}
+
 void process_fork(const thing *mine, mo_rand *r) {
+    loading_hold();
     pid_t pid = fork();
+    loading_release();
     require(pid >= 0, "fork: errno %d", errno);
     if (pid == 0) {
         child_run(mine, r);
         _exit(0); /* not exit: what stands in stdout's buffer belongs to the parent */
     }
     int status = wait_for(pid);
+    if (status != 0) keep_core();
     require(status == 0, "a forked child ended with wait status 0x%x", (unsigned)status);
     count_add(COUNT_FORKS, 1);
 }
