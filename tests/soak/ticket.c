@@ -68,6 +68,8 @@ static ticket *take_free(void) {
 ticket *ticket_make(void *obj) {
     ticket *t = take_free();
     if (!t) return NULL;
+    /* Its last cleanup is over, and the runtime's record of it may be another one's by now. */
+    if (t->cleanup.rec) mound_cleanup_stop(t->cleanup);
     t->weak = mound_weak_make(obj);
     STORE(&t->state, LIVE);
     t->cleanup = mound_add_cleanup(obj, on_cleanup, t);
