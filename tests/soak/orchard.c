@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "thing.h"
 #include "ticket.h"
 
 enum { ROWS = 48, SLOTS = 500, LEAVES = ROWS * SLOTS, WIDE = 16, SWAPS = 200 };
@@ -93,6 +94,13 @@ static leaf *leaf_alloc(bool has_ticket, mo_rand *r) {
     return is_typed ? mound_new_typed(leaf) : mound_new(leaf);
 }
 
+/* A second cleanup, whose argument nothing but the runtime refers to. */
+static void on_message(void *arg) {
+    const seed *s = arg;
+    require(seed_ok(s), "the argument of a cleanup was lost: at %p there is id %016llx",
+            (const void *)s, (unsigned long long)s->id);
+}
+
 static leaf *leaf_make(uint64_t id, mo_rand *r) {
     leaf *l = leaf_alloc(id % 4 == 0, r);
     l->id = id;
@@ -100,6 +108,7 @@ static leaf *leaf_make(uint64_t id, mo_rand *r) {
     l->tail = mound_alloc_noscan(16);
     *l->tail = id;
     if (id % 4 == 0) l->ticket = ticket_make(l);
+    if (l->ticket && one_in(r, 4)) mound_add_cleanup(l, on_message, seed_make(r));
     return l;
 }
 
