@@ -4,8 +4,8 @@
  *
  * Workers run for some seconds, then all stand while the main thread verifies everything: a round.
  * Exit status: 0 if all was well, 77 if mound does not start here (as with MOUND_BARRIER=os on an
- * old kernel), and an abort with the command to repeat the run if anything is wrong. --probe only
- * tells whether mound starts.
+ * old kernel), an abort with the command to repeat the run if anything is wrong, and SIGALRM if no
+ * round ends for WATCHDOG_SECONDS. --probe only tells whether mound starts.
  */
 #include "soak.h"
 
