@@ -290,7 +290,7 @@ typedef struct mound_mem_stats {
     const char *release;  /* how memory is given back: "madvise(MADV_DONTNEED)" */
     uint64_t stop_counts[MOUND_STOP_BUCKETS]; /* times that a thread stood still, by how long: from
                                                  its signal handler's entry until it ran again */
-    uint64_t num_concurrent_gc; /* collections that marked while the program ran */
+    uint64_t num_concurrent_gc;               /* collections that marked while the program ran */
     uint64_t throttled_ns;      /* that allocating threads waited for marking, all together */
     uint64_t dirty_pages;       /* of 4 KiB, scanned again in the last concurrent collection, */
     uint64_t dirty_pages_last;  /* and of those in its last stop */

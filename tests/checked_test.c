@@ -259,7 +259,7 @@ static void inittrace_says_what_is_in_force(void **state) {
     test_death d = test_die(init_with_trace, NULL);
     assert_int_equal(test_exit_status(&d), 0);
     test_expect_text(&d, "mound: reserved ", __FILE__, __LINE__);
-    test_expect_text(&d, "barrier none", __FILE__, __LINE__);
+    test_expect_text(&d, "barrier ", __FILE__, __LINE__);
     test_expect_text(&d, "release madvise(MADV_DONTNEED)", __FILE__, __LINE__);
 }
 

@@ -89,8 +89,9 @@ static void barrier(void **state) {
     (void)state;
     static const char *const bad[] = {"abc", "OS", "1", "none,os"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        expect_refused("MOUND_BARRIER", bad[i], "use os or none");
+        expect_refused("MOUND_BARRIER", bad[i], "use auto, os or none");
     expect_accepted("MOUND_BARRIER", "none");
+    expect_accepted("MOUND_BARRIER", "auto");
     expect_accepted("MOUND_BARRIER", "");
     setting s = {"MOUND_BARRIER", "os"};
     test_death d = test_die(start, &s);

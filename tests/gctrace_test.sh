@@ -48,6 +48,13 @@ line="^gc [0-9]+ @$number""s [0-9]+%: $number\\+$number\\+$number ms clock, "
 line+="$number\\+$number/$number/$number\\+$number ms cpu, [0-9]+->[0-9]+->[0-9]+ MB, [0-9]+ MB goal, "
 line+="[0-9]+ MB stacks, [0-9]+ MB globals, [0-9]+ P( \\(forced\\))?\$"
 
+# The library's own lines, which follow some of Go's, are named after it.
+grep '^mound: ' "$work/trace" >"$work/own"
+grep -v '^mound: ' "$work/trace" >"$work/go" && mv "$work/go" "$work/trace"
+own="^mound: (gc [0-9]+: barrier os .*, pages scanned again [0-9,]+.*, last stop predicted $number ms, was $number ms "
+own+="of which $number to stop, threads waited $number ms, $number GB/s of marker CPU|barrier none: .*)\$"
+grep -qEv "$own" "$work/own" && fail "not a line of ours: $(grep -Ev "$own" "$work/own" | head -n 1)"
+
 grep -qEv "$line" "$work/trace" && fail "not a line of gctrace: $(grep -Ev "$line" "$work/trace" | head -n 1)"
 [ "$(wc -l <"$work/trace")" -eq "$num_gc" ] ||
     fail "$num_gc collections, but $(wc -l <"$work/trace") lines"

@@ -184,11 +184,6 @@ static void idle_process_collects_by_itself(void **state) {
         print_message("skipped: takes 13 s, runs in the plain run only\n");
         skip();
     }
-    if (getenv("MOUND_BARRIER")) {
-        print_message("skipped: a word that is stale in the first of two stops keeps the table for "
-                      "one more cycle\n");
-        skip();
-    }
     fill_table(20000, 1024);
     mound_gc();
     for (int i = 0; i < 3000; i++)

@@ -86,7 +86,7 @@ static size_t ahead_bytes(void) {
     uint64_t inuse = mo_load_rlx(&mo_the_heap.inuse_pages) << MO_PAGE_SHIFT; /* likewise */
     size_t ahead = mo_min(mo_min(goal / AHEAD_SHARE, AHEAD_MAX_BYTES), goal - mo_min(goal, inuse));
     if (mo_load_rlx(&mo_the_heap.limit_pages) != UINT64_MAX) return 0; /* likewise */
-    if (mo_load_rlx(&mo_the_gc.percent) < 0) return 0;                  /* likewise */
+    if (mo_load_rlx(&mo_the_gc.percent) < 0) return 0;                 /* likewise */
     return ahead < AHEAD_MIN_BYTES ? 0 : ahead;
 }
 

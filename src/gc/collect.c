@@ -154,7 +154,7 @@ void mo_gc_poll(mo_thread *t, size_t size) {
     if (MO_UNLIKELY(mo_load_rlx(&mo_the_pace.is_on))) wait_for_marking(t, size); /* an estimate */
     int64_t live =
         mo_load_rlx(&mo_the_heap.live_bytes); /* an estimate; mo_gc_collect looks again */
-    int64_t trigger = (int64_t)mo_load_rlx(&mo_the_gc.trigger_bytes);         /* likewise */
+    int64_t trigger = (int64_t)mo_load_rlx(&mo_the_gc.trigger_bytes); /* likewise */
     if (MO_UNLIKELY(live >= trigger)) mo_gc_collect(t, MO_GC_HEAP);
 }
 

@@ -8,11 +8,11 @@
  *
  * Floor   gc.
  * Locks   gc.lock for the whole collection, gc.sweep_lock likewise (keeps the background sweeper
- *         out), gc.phase_lock except while it marks beside the program; then the registry lock through a stop.
- * Order   unswept spans must be gone before marking begins, or a second mark would clear the bits a
- *         sweep still has to read; the loader's list must be checked after the stop, since until
- *         then an object may be loaded and filled with pointers. Arming comes before new objects
- *         are black, the last report after the last stop.
+ *         out), gc.phase_lock except while it marks beside the program; then the registry lock
+ * through a stop. Order   unswept spans must be gone before marking begins, or a second mark would
+ * clear the bits a sweep still has to read; the loader's list must be checked after the stop, since
+ * until then an object may be loaded and filled with pointers. Arming comes before new objects are
+ * black, the last report after the last stop.
  */
 #include "gc/cycle.h"
 
@@ -51,8 +51,9 @@ typedef struct cycle {
     uint64_t begin_ns;
     uint64_t stop_ns, stopped_ns, marked_ns, end_ns; /* of the last stop */
     uint64_t first_stop_ns, first_end_ns;            /* of the first of two; 0: there is one */
+    uint64_t goal;
     uint64_t live_before, live_after; /* the heap when it began, when marking ended */
-    uint64_t claimed_before; /* bytes handed out ever, in the first stop */
+    uint64_t claimed_before;          /* bytes handed out ever, in the first stop */
     uint64_t round_pages[MAX_ROUNDS + 1];
     uint32_t num_rounds;
     uint64_t predicted_ns; /* of the last stop */
@@ -125,7 +126,7 @@ static void end_mark(mo_thread *t, cycle *c, uint64_t black_bytes) {
     uint64_t peak = mo_load_rlx(&h->inuse_pages) << MO_PAGE_SHIFT; /* all are stopped */
     mo_store_rlx(&gc->peak_bytes, peak); /* the background thread glances at it */
     int64_t held = mo_load_rlx(&h->live_bytes);
-    c->live_after = held > 0 ? (uint64_t)held : 0;
+    c->live_after = mo_max(held > 0 ? (uint64_t)held : 0, c->mark.bytes);
     gc->gap_bytes = peak - mo_min(peak, c->live_after);
     h->is_marking = false;
     h->sweepgen++;
@@ -206,7 +207,7 @@ static void trace_cycle(const cycle *c) {
              since > 0 ? 100.0 * (double)gc->gc_cpu_ns / since : 0, first, between, last, first,
              is_split ? cpu : 0, is_split ? last : cpu, (unsigned long long)c->live_before >> 20,
              (unsigned long long)c->live_after >> 20, (unsigned long long)gc->marked_bytes >> 20,
-             (unsigned long long)gc->goal_bytes >> 20, (unsigned long long)gc->stack_bytes >> 20,
+             (unsigned long long)c->goal >> 20, (unsigned long long)gc->stack_bytes >> 20,
              (unsigned long long)gc->root_bytes >> 20, c->workers,
              c->reason == MO_GC_FORCED ? " (forced)" : "");
     if (!is_split) return;
@@ -364,6 +365,7 @@ void mo_cycle_run(mo_thread *t, mo_gc_reason reason, bool while_threads_run) {
     c.begin_ns = mo_clock_ns();
     int64_t live = mo_load_rlx(&mo_the_heap.live_bytes); /* an estimate */
     c.live_before = live > 0 ? (uint64_t)live : 0;
+    c.goal = mo_the_gc.goal_bytes;
     note_alloc_rate(t, c.begin_ns);
     c.throttled_before = mo_load_rlx(&mo_the_gc.throttled_ns); /* statistics */
     if (while_threads_run) mo_pace_begin(reason != MO_GC_HEAP);

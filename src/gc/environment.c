@@ -193,9 +193,13 @@ bool mo_environment_read(mo_environment *env, char *error, size_t error_len) {
     }
     text = getenv("MOUND_BARRIER");
     if (text && *text) {
-        env->os_barrier = strcmp(text, "os") == 0;
-        if (!env->os_barrier && strcmp(text, "none") != 0) {
-            snprintf(error, error_len, "MOUND_BARRIER=%.60s cannot be read; use os or none", text);
+        if (strcmp(text, "os") == 0) {
+            env->barrier = MO_BARRIER_OS;
+        } else if (strcmp(text, "none") == 0) {
+            env->barrier = MO_BARRIER_NONE;
+        } else if (strcmp(text, "auto") != 0) {
+            snprintf(error, error_len, "MOUND_BARRIER=%.60s cannot be read; use auto, os or none",
+                     text);
             return false;
         }
     }

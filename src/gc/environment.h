@@ -4,12 +4,18 @@
 
 #include "gc/gc.h"
 
+typedef enum mo_barrier_choice {
+    MO_BARRIER_AUTO, /* the OS's where it can be had */
+    MO_BARRIER_OS,
+    MO_BARRIER_NONE,
+} mo_barrier_choice;
+
 typedef struct mo_environment {
     int gc_percent;
     int signal;
     uint32_t max_workers;
     bool heap_ends;
-    bool os_barrier;
+    mo_barrier_choice barrier;
     uint64_t pause_target_ns;
     int64_t memory_limit;      /* bytes; INT64_MAX: none */
     mo_cpu_level vector_level; /* at most */

@@ -25,18 +25,18 @@ typedef struct mo_debug {
 } mo_debug;
 
 typedef struct mo_gc {
-    mo_lock lock;       /* one collection at a time */
+    mo_lock lock; /* one collection at a time */
     /* Held by a collection except while it marks beside the program: who has it finds either no
      * collection, or one that changes mark bits only. For fork. */
     mo_lock phase_lock;
     mo_lock sweep_lock; /* the background sweeper's batch; held through a collection */
     mo_debug debug;
-    int percent;            /* GOGC; < 0: off */
-    int64_t memory_limit;   /* bytes; INT64_MAX: none */
+    int percent;             /* GOGC; < 0: off */
+    int64_t memory_limit;    /* bytes; INT64_MAX: none */
     uint64_t num_over_limit; /* collections after which the limit could not be kept */
     bool is_over_limit;      /* the last one is one of them */
-    uint32_t max_workers;   /* marking; >= 1 */
-    uint64_t trigger_bytes; /* collect when heap.live_bytes reaches it */
+    uint32_t max_workers;    /* marking; >= 1 */
+    uint64_t trigger_bytes;  /* collect when heap.live_bytes reaches it */
     uint64_t goal_bytes;
     uint64_t marked_bytes; /* kept by the last mark: traced, and allocated meanwhile */
     uint64_t traced_bytes; /* found by it */
@@ -48,13 +48,13 @@ typedef struct mo_gc {
     uint64_t
         unused_bytes;    /* claimed by caches then, not handed out: allocating them costs nothing */
     uint64_t peak_bytes; /* of spans, at the end of the last mark */
-    uint64_t gap_bytes; /* of those, held no objects */
+    uint64_t gap_bytes;  /* of those, held no objects */
     uint64_t num_begun;  /* collections that began; written under lock */
     uint64_t num_ended;  /* number of the last one that driver.c ended */
     uint64_t num_gc, num_forced, num_concurrent;
     uint64_t dirty_pages, dirty_pages_last, predicted_ns; /* of the last concurrent one */
-    uint64_t start_ns;          /* of the process, for gctrace */
-    uint64_t last_end_ns;       /* end of the last collection */
+    uint64_t start_ns;                                    /* of the process, for gctrace */
+    uint64_t last_end_ns;                                 /* end of the last collection */
     uint64_t alloc_at_last;     /* total claimed then, for the idle collection */
     uint64_t lead_ns, cycle_ns; /* of the last collection: until marking began, and all of it */
     uint64_t pause_total_ns, pause_max_ns, pause_last_ns;

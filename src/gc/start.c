@@ -135,12 +135,16 @@ static int start_locked(void) {
         return no_memory();
     }
     has_fork_handlers = true;
-    if (env.os_barrier && mo_barrier_open() < 0) {
+    bool has_barrier = env.barrier != MO_BARRIER_NONE && mo_barrier_open() == 0;
+    if (!has_barrier && env.barrier == MO_BARRIER_OS) {
         snprintf(error, sizeof error, "MOUND_BARRIER=os: %s; use none", mo_dirty_reason());
         mo_mark_fini();
         mo_heap_fini();
         return -ENOSYS;
     }
+    if (!has_barrier && gc->debug.gctrace)
+        mo_print("mound: barrier none: %s; each collection is one stop\n",
+                 env.barrier == MO_BARRIER_NONE ? "MOUND_BARRIER=none" : mo_dirty_reason());
     mo_roots_init();
     mo_mark_set_heap_ends(env.heap_ends);
     mo_mark_limit_vectors(env.vector_level);
@@ -150,9 +154,10 @@ static int start_locked(void) {
     mo_interpose.before_dlclose = before_dlclose;
     mo_interpose.after_dlclose = after_dlclose;
     if (env.debug.inittrace)
-        mo_print("mound: reserved %zu GiB, signal %d, %u mark workers, GOGC=%d, barrier none, "
+        mo_print("mound: reserved %zu GiB, signal %d, %u mark workers, GOGC=%d, barrier %s, "
                  "release madvise(MADV_DONTNEED)\n",
-                 mo_the_heap.reserved_bytes >> 30, env.signal, gc->max_workers, gc->percent);
+                 mo_the_heap.reserved_bytes >> 30, env.signal, gc->max_workers, gc->percent,
+                 mo_barrier_text());
     return 0;
 }
 

@@ -161,7 +161,8 @@ mo_span *mo_heap_take_span(uint32_t num_pages, uint32_t align_pages) {
         mo_add_owned_rlx(&h->inuse_pages, num_pages); /* the lock orders it; others estimate */
     uint64_t low = mo_load_rlx(&h->low_pages);        /* set now and then */
     if (MO_UNLIKELY(h->pages.num_free - h->pages.num_released < low) && h->runs_low) h->runs_low();
-    uint64_t used = h->pages.num_pages - h->pages.num_released, limit = mo_load_rlx(&h->limit_pages);
+    uint64_t used = h->pages.num_pages - h->pages.num_released,
+             limit = mo_load_rlx(&h->limit_pages);
     bool is_over = used > limit && h->pages.num_free > h->pages.num_released;
     mo_lock_release(&h->lock);
     if (page == UINT32_MAX) return NULL;

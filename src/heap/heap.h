@@ -19,8 +19,8 @@ typedef struct mo_heap {
     size_t table_bytes;    /* const: reserved for side tables */
     uint64_t committed_table_bytes;
     uint64_t limit_pages; /* atomic: beyond so many with memory, free ones are given back first */
-    uint64_t low_pages; /* atomic: runs_low is called below so many free pages that have memory */
-    uint32_t sweepgen;  /* counts collections; a span with an older one is unswept */
+    uint64_t low_pages;   /* atomic: runs_low is called below so many free pages that have memory */
+    uint32_t sweepgen;    /* counts collections; a span with an older one is unswept */
     /* Marking while threads run: slots are claimed black (M=1), and no span goes back to the page
      * heap, since the marker may hold addresses in it. Changes while all are stopped. */
     bool is_marking;
