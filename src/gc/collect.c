@@ -118,11 +118,11 @@ static bool is_short(void) {
     return ns + STOP_NS <= (double)gc->pause_target_ns;
 }
 
-/* Sleeps while allocation is too far ahead of the marking that runs. */
+/* Sleeps while allocation is too far ahead of marking. */
 static void wait_for_marking(mo_thread *t, size_t size) {
     uint64_t begin = mo_clock_ns();
     int64_t waited = 0, nap;
-    while ((nap = mo_pace_delay(size, waited)) > 0) {
+    while ((nap = mo_pace_delay(size, waited, mo_driver_is_busy())) > 0) {
         /* What it waits for first is that all is swept: that can be helped. */
         if (!mo_pace_is_before_mark() || !mo_gc_sweep_some(SWEEP_SPANS)) mo_driver_nap(t, nap);
         waited = (int64_t)(mo_clock_ns() - begin);
@@ -135,11 +135,11 @@ MO_NOINLINE void mo_gc_collect(mo_thread *t, mo_gc_reason reason) {
     /* A collection that begins after this look stops us too, and sees all that we dropped. */
     uint64_t begun = mo_load_rlx(&gc->num_begun);
     bool must_wait = reason != MO_GC_HEAP || gc->debug.stress != 0;
-    if (!mo_barrier_is_on() || (reason == MO_GC_HEAP && is_short())) {
+    if (!mo_barrier_is_on()) {
         collect_here(t, reason, begun);
     } else if (!must_wait && mo_driver_is_busy()) {
-        return; /* and mo_gc_poll has seen to it that it waits */
-    } else if (!mo_driver_ask(reason)) {
+        return;
+    } else if ((reason == MO_GC_HEAP && is_short()) || !mo_driver_ask(reason)) {
         collect_here(t, reason, begun);
     } else if (must_wait) {
         mo_driver_await(t, begun + 1);
@@ -151,11 +151,13 @@ MO_NOINLINE void mo_gc_collect(mo_thread *t, mo_gc_reason reason) {
 
 void mo_gc_poll(mo_thread *t, size_t size) {
     mo_background_start_once();
-    if (MO_UNLIKELY(mo_load_rlx(&mo_the_pace.is_on))) wait_for_marking(t, size); /* an estimate */
     int64_t live =
         mo_load_rlx(&mo_the_heap.live_bytes); /* an estimate; mo_gc_collect looks again */
     int64_t trigger = (int64_t)mo_load_rlx(&mo_the_gc.trigger_bytes); /* likewise */
-    if (MO_UNLIKELY(live >= trigger)) mo_gc_collect(t, MO_GC_HEAP);
+    bool is_due = live >= trigger;
+    if (MO_UNLIKELY(is_due)) mo_gc_collect(t, MO_GC_HEAP);
+    if (MO_UNLIKELY(is_due || mo_load_rlx(&mo_the_pace.is_on)))
+        wait_for_marking(t, size); /* same */
 }
 
 void mo_gc_alloc_totals(uint64_t *objects, uint64_t *bytes, uint64_t *freed_objects,

@@ -200,8 +200,8 @@ void mo_pace_end(void) {
 }
 
 uint32_t mo_pace_suspend(void) {
-    uint32_t phase = mo_load_rlx(&mo_the_pace.is_on); /* likewise */
-    mo_store_rlx(&mo_the_pace.is_on, MO_PACE_OFF);    /* likewise */
+    uint32_t phase = mo_load_rlx(&mo_the_pace.is_on);    /* likewise */
+    mo_store_rlx(&mo_the_pace.is_on, MO_PACE_SUSPENDED); /* likewise */
     return phase;
 }
 
@@ -223,17 +223,27 @@ bool mo_pace_did(uint64_t bytes) {
     return live_now() - p->begin <= allowed(0);
 }
 
-int64_t mo_pace_delay(size_t size, int64_t waited_ns) {
+/* Beyond the goal it is longer, at a quarter beyond it all but a standstill. */
+static double nap_beyond(int64_t over, int64_t slack) {
+    double share = (double)over / (double)(slack + 1);
+    return over > 0 ? clamp(share * share, 0, 1) * LONGEST_NAP_NS : 0;
+}
+
+int64_t mo_pace_delay(size_t size, int64_t waited_ns, bool is_asked) {
     mo_pace *p = &mo_the_pace;
-    if (!mo_load_rlx(&p->is_on)) return 0; /* an estimate */
-    int64_t past = live_now() - p->begin;
     double nap = 0;
-    if (past > allowed(p->room / 8)) nap = NAP_NS + (double)(size / NAP_BYTES) * NAP_NS;
-    double brake = mo_load_rlx(&p->brake_ns); /* an estimate */
-    if (nap < brake) nap = brake;
-    /* Beyond the goal it is longer, at a quarter beyond it all but a standstill. */
-    double over = (double)(past - p->room) / (double)(p->slack + 1);
-    if (over > 0) nap += clamp(over * over, 0, 1) * LONGEST_NAP_NS;
+    uint32_t phase = mo_load_rlx(&p->is_on); /* all of it: estimates */
+    if (phase == MO_PACE_OFF && is_asked) {
+        /* It has not begun yet, or is not quite over. */
+        int64_t goal = (int64_t)mo_load_rlx(&mo_the_gc.goal_bytes);
+        nap = nap_beyond(live_now() - goal, goal / 4);
+    } else if (phase != MO_PACE_OFF && phase != MO_PACE_SUSPENDED) {
+        int64_t past = live_now() - p->begin;
+        if (past > allowed(p->room / 8)) nap = NAP_NS + (double)(size / NAP_BYTES) * NAP_NS;
+        double brake = mo_load_rlx(&p->brake_ns);
+        if (nap < brake) nap = brake;
+        nap += nap_beyond(past - p->room, p->slack);
+    }
     /* In pieces: it may become superfluous. */
     nap -= (double)waited_ns;
     return nap < NAP_NS ? (int64_t)clamp(nap, 0, NAP_NS) : NAP_NS;

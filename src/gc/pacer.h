@@ -37,6 +37,7 @@ typedef enum mo_pace_phase {
     MO_PACE_LEAD, /* sweeping, arming */
     MO_PACE_MARK,
     MO_PACE_CLEAN, /* what was written is scanned again */
+    MO_PACE_SUSPENDED,
 } mo_pace_phase;
 
 /* The collection that runs beside the program. Written by its driver while no thread marks, but for
@@ -70,8 +71,8 @@ void mo_pace_resume(uint32_t phase);
 /* A mark worker says what it did since it said so last. true: marking is in step with allocation,
  * so that it may give way to threads that want its processor. */
 bool mo_pace_did(uint64_t bytes);
-/* Nanoseconds that a thread which allocates size bytes should wait now, if it may wait for left_ns
- * more; 0: it goes on. */
-int64_t mo_pace_delay(size_t size, int64_t waited_ns);
+/* Nanoseconds that a thread which allocates size bytes, and has waited for waited_ns already,
+ * should sleep now; 0: it goes on. is_asked: a collection was asked for. */
+int64_t mo_pace_delay(size_t size, int64_t waited_ns, bool is_asked);
 
 #endif
