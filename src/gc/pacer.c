@@ -31,6 +31,7 @@
 MO_GLOBAL mo_pace mo_the_pace;
 
 #define NO_GOAL ((uint64_t)INT64_MAX / 4) /* as good as never */
+#define MOST_AHEAD 1e15                   /* more than there is memory */
 
 enum {
     COST_FACTOR = 30,
@@ -63,7 +64,7 @@ static uint64_t growth_of(const mo_pace_facts *f, uint64_t base) {
     /* A small GOGC asks for a small heap: the runway shrinks with it, as Go's minimum does. */
     uint64_t least = least_runway(f);
     if (percent < 100) least = least * percent / 100;
-    return mo_max(growth, least);
+    return mo_min(mo_max(growth, least), NO_GOAL - base);
 }
 
 /* Of what was allocated during the mark, how much will live: as much as lived of all, where GOGC
@@ -81,7 +82,7 @@ mo_pace_plan mo_pace_next(const mo_pace_facts *f) {
     uint64_t growth = growth_of(f, p.base_bytes);
     p.goal_bytes = p.base_bytes + growth;
     uint64_t now = f->traced_bytes + f->new_bytes; /* counted as live when it ended */
-    double ahead = f->alloc_rate * (double)f->cycle_ns;
+    double ahead = clamp(f->alloc_rate * (double)f->cycle_ns, 0, MOST_AHEAD);
     if (p.goal_bytes > f->limit_bytes) {
         /* Below this the program would have less than half of the time: rather than spend all on
          * collecting, the limit is exceeded, and that is told. */

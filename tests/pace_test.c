@@ -1,0 +1,245 @@
+/* pace_test.c - the pacer's arithmetic, against a table worked out by hand from the formulas at the
+ * head of pacer.c; and that it stays within its bounds whatever the facts are.
+ */
+#include "support.h"
+
+#include "gc/pacer.h"
+
+#define MIB ((uint64_t)1 << 20)
+#define MS 1000000u
+
+typedef struct plan_row {
+    const char *what;
+    mo_pace_facts facts;
+    uint64_t base, goal, trigger; /* in MiB */
+    bool is_over_limit;
+} plan_row;
+
+/* Rates in bytes per ns are GB/s: 1.048576 is one MiB per ms. */
+#define MIB_PER_MS 1.048576
+
+static const plan_row rows[] = {
+    {"nothing known yet: the first runway",
+     {.percent = 100, .limit_bytes = UINT64_MAX},
+     0,
+     4,
+     4,
+     false},
+    {"one stop, GOGC=100: twice what lives",
+     {.percent = 100,
+      .traced_bytes = 100 * MIB,
+      .begin_bytes = 200 * MIB,
+      .limit_bytes = UINT64_MAX},
+     100,
+     200,
+     200,
+     false},
+    {"stacks and globals count as in Go",
+     {.percent = 100,
+      .traced_bytes = 100 * MIB,
+      .begin_bytes = 200 * MIB,
+      .stack_bytes = 8 * MIB,
+      .root_bytes = 12 * MIB,
+      .limit_bytes = UINT64_MAX},
+     100,
+     220,
+     220,
+     false},
+    {"GOGC=50",
+     {.percent = 50,
+      .traced_bytes = 100 * MIB,
+      .begin_bytes = 150 * MIB,
+      .limit_bytes = UINT64_MAX},
+     100,
+     150,
+     150,
+     false},
+    {"off: never",
+     {.percent = -1,
+      .traced_bytes = 100 * MIB,
+      .begin_bytes = 200 * MIB,
+      .limit_bytes = UINT64_MAX},
+     100,
+     INT64_MAX / 4 / MIB,
+     INT64_MAX / 4 / MIB,
+     false},
+    {"off, but limited: up to the limit",
+     {.percent = -1, .traced_bytes = 100 * MIB, .begin_bytes = 200 * MIB, .limit_bytes = 500 * MIB},
+     100,
+     500,
+     500,
+     false},
+    {"a small heap and costly collections: the largest least runway",
+     {.percent = 100,
+      .traced_bytes = 1 * MIB,
+      .begin_bytes = 8 * MIB,
+      .cycle_ns = 2 * MS,
+      .alloc_rate = MIB_PER_MS,
+      .limit_bytes = UINT64_MAX},
+     1,
+     15,
+     15,
+     false}, /* 1 MiB/ms * 2 ms * 30 = 60, at most 14 */
+    {"a small heap and cheap collections: the smallest",
+     {.percent = 100,
+      .traced_bytes = 0,
+      .begin_bytes = 1 * MIB,
+      .cycle_ns = MS / 100,
+      .alloc_rate = MIB_PER_MS,
+      .limit_bytes = UINT64_MAX},
+     0,
+     1,
+     1,
+     false},
+    {"concurrent, slow allocation: what 1.5 collections' time allocates before the goal",
+     {.percent = 100,
+      .is_concurrent = true,
+      .traced_bytes = 1000 * MIB,
+      .begin_bytes = 2000 * MIB,
+      .cycle_ns = 1000 * MS,
+      .alloc_rate = MIB_PER_MS / 5,
+      .limit_bytes = UINT64_MAX},
+     1000,
+     2000,
+     1700,
+     false},
+    {"concurrent, hardly any allocation: a sixteenth of the room",
+     {.percent = 100,
+      .is_concurrent = true,
+      .traced_bytes = 800 * MIB,
+      .begin_bytes = 1600 * MIB,
+      .cycle_ns = MS,
+      .alloc_rate = MIB_PER_MS / 1000,
+      .limit_bytes = UINT64_MAX},
+     800,
+     1600,
+     1550,
+     false},
+    {"concurrent, just so much that half of the room is needed",
+     {.percent = 100,
+      .is_concurrent = true,
+      .traced_bytes = 1000 * MIB,
+      .begin_bytes = 2000 * MIB,
+      .cycle_ns = 1000 * MS,
+      .alloc_rate = MIB_PER_MS / 3,
+      .limit_bytes = UINT64_MAX},
+     1000,
+     2000,
+     1500,
+     false},
+    {"concurrent, faster than can be marked: late, and threads wait",
+     {.percent = 100,
+      .is_concurrent = true,
+      .traced_bytes = 1000 * MIB,
+      .begin_bytes = 2000 * MIB,
+      .cycle_ns = 1000 * MS,
+      .alloc_rate = MIB_PER_MS * 4,
+      .limit_bytes = UINT64_MAX},
+     1000,
+     2000,
+     1875,
+     false},
+    {"new objects count where nothing died",
+     {.percent = 100,
+      .traced_bytes = 100 * MIB,
+      .new_bytes = 60 * MIB,
+      .begin_bytes = 100 * MIB,
+      .limit_bytes = UINT64_MAX},
+     160,
+     320,
+     320,
+     false},
+    {"and not where half did",
+     {.percent = 100,
+      .traced_bytes = 100 * MIB,
+      .new_bytes = 60 * MIB,
+      .begin_bytes = 200 * MIB,
+      .limit_bytes = UINT64_MAX},
+     100,
+     200,
+     200,
+     false},
+    {"a limit below the goal",
+     {.percent = 100,
+      .traced_bytes = 100 * MIB,
+      .begin_bytes = 200 * MIB,
+      .limit_bytes = 150 * MIB},
+     100,
+     150,
+     150,
+     false},
+    {"a limit that leaves less than half of the time gives way",
+     {.percent = 100,
+      .traced_bytes = 100 * MIB,
+      .begin_bytes = 200 * MIB,
+      .cycle_ns = 40 * MS,
+      .alloc_rate = MIB_PER_MS,
+      .limit_bytes = 110 * MIB},
+     100,
+     140,
+     140,
+     true},
+    {"a limit below what lives",
+     {.percent = 100, .traced_bytes = 100 * MIB, .begin_bytes = 200 * MIB, .limit_bytes = 0},
+     100,
+     112,
+     112,
+     true}, /* the least room: an eighth of the growth */
+};
+
+static void expect_near(const char *name, const char *what, uint64_t bytes, uint64_t mib) {
+    uint64_t want = mib * MIB, off = bytes > want ? bytes - want : want - bytes;
+    if (off > MIB)
+        fail_msg("%s: %s is %.2f MiB, not %llu", name, what, (double)bytes / (double)MIB,
+                 (unsigned long long)mib);
+}
+
+static void plans_are_those_of_the_table(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        mo_pace_plan p = mo_pace_next(&rows[i].facts);
+        expect_near(rows[i].what, "the base", p.base_bytes, rows[i].base);
+        expect_near(rows[i].what, "the goal", p.goal_bytes, rows[i].goal);
+        expect_near(rows[i].what, "the trigger", p.trigger_bytes, rows[i].trigger);
+        if (p.is_over_limit != rows[i].is_over_limit) fail_msg("%s: over the limit?", rows[i].what);
+    }
+}
+
+static uint64_t some_bytes(mo_rand *r) { return mo_rand_next(r) >> (24 + mo_rand_below(r, 40)); }
+
+static void plans_stay_within_bounds_whatever_the_facts(void **state) {
+    (void)state;
+    mo_rand r;
+    mo_rand_seed(&r, test_seed("plans", 0));
+    for (uint64_t i = 0; i < test_steps(2000000); i++) {
+        mo_pace_facts f = {
+            .percent = (int)(mo_rand_below(&r, 3) ? mo_rand_below(&r, 1000) : mo_rand_next(&r)),
+            .is_concurrent = mo_rand_below(&r, 2),
+            .traced_bytes = some_bytes(&r),
+            .new_bytes = some_bytes(&r),
+            .begin_bytes = some_bytes(&r),
+            .stack_bytes = some_bytes(&r),
+            .root_bytes = some_bytes(&r),
+            .cycle_ns = some_bytes(&r),
+            .alloc_rate = (double)some_bytes(&r) / 1000,
+            .limit_bytes = mo_rand_below(&r, 2) ? UINT64_MAX : some_bytes(&r),
+        };
+        mo_pace_plan p = mo_pace_next(&f);
+        uint64_t now = f.traced_bytes + f.new_bytes;
+        assert_true(p.base_bytes >= f.traced_bytes && p.base_bytes <= now);
+        assert_true(p.goal_bytes >= now && p.goal_bytes <= (uint64_t)INT64_MAX);
+        assert_true(p.trigger_bytes <= p.goal_bytes);
+        uint64_t half = (p.goal_bytes - now) / 2; /* in floating point: not to the last bit */
+        assert_true(p.trigger_bytes + (half >> 40) + 1 >= now + half);
+        if (!f.is_concurrent) assert_int_equal(p.trigger_bytes, p.goal_bytes);
+        if (f.limit_bytes == UINT64_MAX) assert_false(p.is_over_limit);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plans_are_those_of_the_table),
+        cmocka_unit_test(plans_stay_within_bounds_whatever_the_facts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
