@@ -9,7 +9,7 @@
 thing *loading_step(thing *mine, mo_rand *r);
 /* While all workers stand. */
 void loading_verify(void);
-/* Around fork: see FORK_BESIDE_DLCLOSE in loading.c. */
+/* Around fork: see FORK_BESIDE_LOADER in loading.c. */
 void loading_hold(void);
 void loading_release(void);
 

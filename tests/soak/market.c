@@ -5,16 +5,17 @@
 
 #include "place.h"
 
-enum { STALLS = 60 };
+enum { MIN_STALLS = 30, MAX_STALLS = 250 };
 
 typedef struct stall {
     pthread_mutex_t lock;
     place place; /* guarded by lock, as is the thing */
 } stall;
 
-static stall stalls[STALLS];
+static stall stalls[MAX_STALLS];
+static unsigned num_stalls; /* so that the heap is small in one run and larger in another */
 
-static stall *any_stall(mo_rand *r) { return &stalls[mo_rand_below(r, STALLS)]; }
+static stall *any_stall(mo_rand *r) { return &stalls[mo_rand_below(r, num_stalls)]; }
 
 static void verify(const stall *s) {
     const thing *t = place_get(&s->place);
@@ -22,7 +23,8 @@ static void verify(const stall *s) {
 }
 
 void market_open(mo_rand *r) {
-    for (int i = 0; i < STALLS; i++) {
+    num_stalls = (unsigned)between(r, MIN_STALLS, MAX_STALLS);
+    for (unsigned i = 0; i < num_stalls; i++) {
         pthread_mutex_init(&stalls[i].lock, NULL);
         place_open(&stalls[i].place, (place_kind)(i % NUM_SHARED_KINDS), 0, r);
         place_set(&stalls[i].place, thing_make(r));
@@ -68,7 +70,7 @@ void market_rebuild(mo_rand *r) {
 }
 
 void market_verify_some(mo_rand *r) {
-    for (int i = 0; i < STALLS / 4; i++) {
+    for (int i = 0; i < MIN_STALLS; i++) {
         stall *s = any_stall(r);
         if (pthread_mutex_trylock(&s->lock) != 0) continue; /* by a thread that is gone */
         verify(s);
@@ -77,5 +79,5 @@ void market_verify_some(mo_rand *r) {
 }
 
 void market_verify(void) {
-    for (int i = 0; i < STALLS; i++) verify(&stalls[i]);
+    for (unsigned i = 0; i < num_stalls; i++) verify(&stalls[i]);
 }

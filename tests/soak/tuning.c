@@ -1,9 +1,6 @@
 /* tuning.c - the collector's settings, changed at random. */
 #include "tuning.h"
 
-/* 1: mound.h declares mound_set_memory_limit. */
-#define HAS_MEMORY_LIMIT 0
-
 /* With the collector off nothing else bounds the heap. */
 enum { HEAP_MAX_BYTES = 300 << 20 };
 
@@ -16,18 +13,14 @@ static void set_percent(mo_rand *r) {
 
 /* From below what is live, which cannot be kept, to far above; in half of the cases none. */
 static void set_limit(mo_rand *r) {
-#if HAS_MEMORY_LIMIT
     mound_mem_stats s = {.struct_bytes = sizeof s};
     mound_read_mem_stats(&s);
-    int64_t bytes = (int64_t)(s.heap_inuse_bytes / 2 + mo_rand_below(r, 128 << 20));
+    int64_t bytes = (int64_t)(s.heap_inuse_bytes / 2 + mo_rand_below(r, 64 << 20));
     int64_t want = one_in(r, 2) ? INT64_MAX : bytes;
     mound_set_memory_limit(want);
     int64_t got = mound_set_memory_limit(-1);
     require(got == want, "the memory limit was set to %lld and reads as %lld", (long long)want,
             (long long)got);
-#else
-    (void)r;
-#endif
 }
 
 static void bound_heap(void) {
