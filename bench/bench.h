@@ -133,6 +133,27 @@ BENCH_UNUSED static bench_stats bench_read_stats(void) {
     return st;
 }
 
+/* How long threads stood still: the time that a part q of all stops stayed below, in microseconds
+ * (the upper end of its bucket); 0 where the heap does not tell. Since start: stops before are
+ * counted too. */
+BENCH_UNUSED static double bench_stop_us(double q, uint64_t *num) {
+    *num = 0;
+#if !defined(BENCH_BOEHM) && !defined(BENCH_MIMALLOC)
+    mound_mem_stats ms = {.struct_bytes = sizeof(ms)};
+    mound_read_mem_stats(&ms);
+    uint64_t seen = 0;
+    for (unsigned i = 0; i < MOUND_STOP_BUCKETS; i++) { *num += ms.stop_counts[i]; }
+    for (unsigned i = 0; i < MOUND_STOP_BUCKETS; i++) {
+        seen += ms.stop_counts[i];
+        if (seen > 0 && (double)seen >= q * (double)*num) {
+            return (double)mound_stop_bucket_ns(i + 1) / 1e3;
+        }
+    }
+#endif
+    (void)q;
+    return 0;
+}
+
 static inline int bench_num_cpus(void) { return (int)sysconf(_SC_NPROCESSORS_ONLN); }
 
 /* Threads that mark: Go's P= in the mark lines. */

@@ -163,6 +163,14 @@ int main(int argc, char **argv) {
     report("service", service, num * (size_t)num_threads);
     printf("RESULT run live=%ldMiB secs=%.1f gcs=%lu pause_total=%.3fms\n", live_mib, elapsed,
            after.num_gc - before.num_gc, (double)(after.pause_ns - before.pause_ns) / 1e6);
+    uint64_t num_stops;
+    double stop_p50 = bench_stop_us(.5, &num_stops), stop_p99 = bench_stop_us(.99, &num_stops),
+           stop_max = bench_stop_us(1, &num_stops);
+    if (num_stops > 0) {
+        printf("stops of single threads, the build included: n=%lu p50<=%.0fus p99<=%.0fus "
+               "max<=%.0fus\n",
+               num_stops, stop_p50, stop_p99, stop_max);
+    }
     bench_keep(slots);
     return 0;
 }

@@ -169,6 +169,24 @@ static void step_scavenge(model *m) {
     if (ok) memset(m->released + page, 1, n);
 }
 
+/* Blocks of which nothing has memory, lowest first. */
+static void step_prefault(model *m) {
+    uint32_t lo = 0, page = NONE;
+    while (lo < m->num_pages) {
+        uint32_t p = lo;
+        while (p < lo + MO_BLOCK_PAGES && !m->inuse[p] && m->released[p]) p++;
+        if (p == lo + MO_BLOCK_PAGES) break;
+        lo += MO_BLOCK_PAGES;
+    }
+    bool found = mo_page_alloc_take_released(&m->pa, &page);
+    assert_int_equal(found, lo < m->num_pages);
+    if (!found) return;
+    assert_int_equal(page, lo);
+    bool ok = mo_rand_below(&m->rand, 8) != 0; /* the system may refuse */
+    mo_page_alloc_put(&m->pa, page, MO_BLOCK_PAGES, !ok);
+    if (ok) memset(m->released + page, 0, MO_BLOCK_PAGES);
+}
+
 static void check_against_model(const model *m) {
     mo_page_alloc_verify(&m->pa);
     uint64_t num_free = 0, num_released = 0;
@@ -203,8 +221,10 @@ static void run_model(uint64_t seed, uint32_t max_chunks, uint64_t num_steps) {
             step_take(&m);
         } else if (what < 95) {
             step_put(&m);
-        } else {
+        } else if (what < 99) {
             step_scavenge(&m);
+        } else {
+            step_prefault(&m);
         }
         if (i % VERIFY_EVERY == 0) mo_page_alloc_verify(&m.pa);
         if (i % (VERIFY_EVERY * 50) == 0) check_against_model(&m);

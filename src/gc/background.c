@@ -43,7 +43,7 @@ static MO_GLOBAL uint32_t is_started;
 static void sweep_in_batches(void) {
     bool more = true;
     while (more) {
-        mo_lock_acquire(&mo_the_gc.sweep_lock);
+        if (!mo_lock_try(&mo_the_gc.sweep_lock)) return; /* a collection sweeps itself */
         more = mo_gc_sweep_some(BATCH_SPANS);
         mo_lock_release(&mo_the_gc.sweep_lock);
     }
@@ -82,12 +82,15 @@ static void wake(void) {
 
 /* How much free memory should have pages while the heap grows towards its goal. */
 static size_t ahead_bytes(void) {
-    uint64_t goal = mo_load_rlx(&mo_the_gc.goal_bytes);                      /* an estimate */
-    uint64_t inuse = mo_load_rlx(&mo_the_heap.inuse_pages) << MO_PAGE_SHIFT; /* likewise */
-    size_t ahead = mo_min(mo_min(goal / AHEAD_SHARE, AHEAD_MAX_BYTES), goal - mo_min(goal, inuse));
-    if (mo_load_rlx(&mo_the_heap.limit_pages) != UINT64_MAX) return 0; /* likewise */
-    if (mo_load_rlx(&mo_the_gc.percent) < 0) return 0;                 /* likewise */
-    return ahead < AHEAD_MIN_BYTES ? 0 : ahead;
+    mo_gc *gc = &mo_the_gc; /* all of it: estimates */
+    if (mo_load_rlx(&mo_the_heap.limit_pages) != UINT64_MAX || mo_load_rlx(&gc->percent) < 0)
+        return 0;
+    uint64_t goal = mo_load_rlx(&gc->goal_bytes), peak = mo_load_rlx(&gc->peak_bytes);
+    uint64_t inuse = mo_load_rlx(&mo_the_heap.inuse_pages) << MO_PAGE_SHIFT;
+    size_t ahead = mo_min(goal / AHEAD_SHARE, AHEAD_MAX_BYTES);
+    /* Spans have gaps: in pages the heap is larger than its goal, at least by what it was. */
+    uint64_t end = mo_max(goal, peak) + goal / AHEAD_SHARE;
+    return ahead < AHEAD_MIN_BYTES || inuse > end ? 0 : ahead;
 }
 
 static void prefault(void) {

@@ -180,7 +180,7 @@ static void count_cycle(const cycle *c) {
     gc->gc_cpu_ns += c->mark.cpu_ns;
     /* One that all processors were used for would have taken longer beside the program. */
     gc->cycle_ns = c->end_ns - c->begin_ns;
-    if (c->reason != MO_GC_HEAP) gc->cycle_ns = mo_max(gc->cycle_ns, c->mark.cpu_ns);
+    if (c->reason != MO_GC_HEAP) gc->cycle_ns = mo_max(gc->cycle_ns, 2 * c->mark.cpu_ns);
     gc->lead_ns = (c->first_stop_ns ? c->first_stop_ns : c->stop_ns) - c->begin_ns;
     uint64_t objects, bytes, freed_objects, freed_bytes;
     mo_gc_alloc_totals(&objects, &bytes, &freed_objects, &freed_bytes);

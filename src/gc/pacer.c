@@ -2,7 +2,7 @@
  *
  *   base    = traced + new * w        w: guess of how much of what is new will live
  *   goal    = base + max((base + stacks + globals) * GOGC / 100, least runway)
- *   trigger = goal - min(what threads allocate during a collection * 3/2, a part of the room)
+ *   trigger = goal - min(what threads allocate in twice its time, a part of the room)
  *
  * As in Go, with these differences. Go's least heap is 4 MiB, which made one of our benchmarks
  * collect 26,897 times. Here the least runway follows from cost: what the program allocates in
@@ -97,7 +97,7 @@ mo_pace_plan mo_pace_next(const mo_pace_facts *f) {
          * allocates faster than can be marked waits in any case: then late, since what is allocated
          * meanwhile is kept, and makes collections more frequent. */
         double room = (double)(p.goal_bytes - now);
-        double want = ahead * 3 / 2, half = room / 2;
+        double want = ahead * 2, half = room / 2;
         double most = half - clamp((want - half) / half, 0, 1) * (half - room / 8);
         p.trigger_bytes -= (uint64_t)clamp(want, room / 16, most);
     }

@@ -284,18 +284,18 @@ void mo_heap_each_span(void (*fn)(mo_span *s)) {
 
 size_t mo_heap_prefault(size_t max_bytes, size_t ahead_bytes) {
     mo_heap *h = &mo_the_heap;
+    const size_t bytes = (size_t)MO_BLOCK_PAGES << MO_PAGE_SHIFT;
     size_t done = 0;
     while (done < max_bytes) {
-        bool is_zero = false;
-        uint32_t page = UINT32_MAX;
+        uint32_t page;
         mo_lock_acquire(&h->lock);
-        if ((h->pages.num_free - h->pages.num_released) << MO_PAGE_SHIFT < ahead_bytes)
-            page = mo_page_alloc_take(&h->pages, MO_BLOCK_PAGES, MO_BLOCK_PAGES, &is_zero);
-        if (page != UINT32_MAX && !is_zero)
-            mo_page_alloc_put(&h->pages, page, MO_BLOCK_PAGES, false);
+        bool found = (h->pages.num_free - h->pages.num_released) << MO_PAGE_SHIFT < ahead_bytes;
+        /* An arena too: changes of mappings wait for whoever populates. */
+        found = found &&
+                (mo_page_alloc_take_released(&h->pages, &page) ||
+                 (grow_locked(MO_ARENA_PAGES) && mo_page_alloc_take_released(&h->pages, &page)));
         mo_lock_release(&h->lock);
-        if (page == UINT32_MAX || !is_zero) break;
-        size_t bytes = (size_t)MO_BLOCK_PAGES << MO_PAGE_SHIFT;
+        if (!found) break;
         bool ok = mo_os_populate(mo_page_addr(page), bytes);
         mo_lock_acquire(&h->lock);
         mo_page_alloc_put(&h->pages, page, MO_BLOCK_PAGES, !ok);

@@ -231,6 +231,29 @@ static bool block_is_free(const mo_page_alloc *pa, uint32_t block) {
     return used == 0;
 }
 
+static bool block_is_released(const mo_page_alloc *pa, uint32_t block) {
+    uint64_t all = ~(uint64_t)0;
+    for (uint32_t w = 0; w < MO_BLOCK_PAGES / 64; w++)
+        all &= pa->released[block * (MO_BLOCK_PAGES / 64) + w];
+    return all == ~(uint64_t)0;
+}
+
+bool mo_page_alloc_take_released(mo_page_alloc *pa, uint32_t *page) {
+    if (pa->num_released < MO_BLOCK_PAGES) return false;
+    for (uint32_t block = pa->hint / MO_BLOCK_PAGES; block < pa->num_pages / MO_BLOCK_PAGES;
+         block++) {
+        if (!block_is_released(pa, block)) continue; /* what is released is free */
+        *page = block * MO_BLOCK_PAGES;
+        bits_write(pa->inuse, *page, MO_BLOCK_PAGES, true);
+        bits_write(pa->released, *page, MO_BLOCK_PAGES, false);
+        add_free(pa, -(uint64_t)MO_BLOCK_PAGES);
+        pa->num_released -= MO_BLOCK_PAGES;
+        update_sums(pa, *page, MO_BLOCK_PAGES);
+        return true;
+    }
+    return false;
+}
+
 uint32_t mo_page_alloc_take_dirty(mo_page_alloc *pa, bool whole_blocks, uint32_t *page) {
     if (pa->num_free == pa->num_released) return 0;
     for (uint32_t block = pa->num_pages / MO_BLOCK_PAGES; block-- > 0;) {
