@@ -96,6 +96,16 @@ function print_row(row,    i, k, num, who, remark, metric, q) {
     print ""
 }
 
+function difference(row, metric, vs) {
+    if (!((row, metric, "mound") in median) || !((row, metric, vs) in median)) return ""
+    return median[row, metric, "mound"] - median[row, metric, vs]
+}
+
+# A row about latency says nothing if fewer than three collections lie in its time.
+function is_too_short(row) {
+    return row ~ /^(latency|gaps)/ && median[row, "gcs", "mound"] < 3
+}
+
 function print_bars(    i, row, metric, vs, got, ok, verdict, num_pass, num_judged) {
     title("bars", "")
     out[1] = "row"; out[2] = "metric"; out[3] = "against"; out[4] = "mound"; out[5] = "bar"; out[6] = "verdict"
@@ -106,11 +116,12 @@ function print_bars(    i, row, metric, vs, got, ok, verdict, num_pass, num_judg
         row = bar_row[i]; metric = bar_metric[i]; vs = bar_vs[i]
         if (!(row in num_metrics)) continue
         if (vs == "-") got = ((row, metric, "mound") in median) ? median[row, metric, "mound"] : ""
+        else if (bar_op[i] == "<=+") got = difference(row, metric, vs)
         else got = quotient(row, metric, vs)
         if (got == "") verdict = "no data"
         else {
-            ok = bar_op[i] == "<=" ? got <= bar_factor[i] : got >= bar_factor[i]
-            verdict = is_too_big(row) ? "RSS!" : bar_aim[i] ? (ok ? "aim met" : "aim missed") : ok ? "pass" : "MISS"
+            ok = bar_op[i] == ">=" ? got >= bar_factor[i] : got <= bar_factor[i]
+            verdict = is_too_big(row) ? "RSS!" : is_too_short(row) ? "GCS!" : bar_aim[i] ? (ok ? "aim met" : "aim missed") : ok ? "pass" : "MISS"
             if (!bar_aim[i]) { num_judged++; if (verdict == "pass") num_pass++ }
         }
         out[1] = row; out[2] = metric; out[3] = vs == "-" ? "" : vs
@@ -142,7 +153,7 @@ FILENAME ~ /bars\.txt$/ {
 }
 
 END {
-    num_who = split("mound typed go boehm mimalloc", order, " ")
+    num_who = split("mound typed control go boehm mimalloc", order, " ")
     for (key in count) {
         num = count[key]
         sort_cell(key, num)
