@@ -84,9 +84,9 @@ static void wake(void) {
 static size_t ahead_bytes(void) {
     mo_gc *gc = &mo_the_gc; /* all of it: estimates */
     if (mo_load_rlx(&mo_the_heap.limit_pages) != UINT64_MAX || mo_load_rlx(&gc->percent) < 0)
-        return 0;
-    uint64_t goal = mo_load_rlx(&gc->goal_bytes), peak = mo_load_rlx(&gc->peak_bytes);
-    uint64_t inuse = mo_load_rlx(&mo_the_heap.inuse_pages) << MO_PAGE_SHIFT;
+        return 0; /* estimates */
+    uint64_t goal = mo_load_rlx(&gc->goal_bytes), peak = mo_load_rlx(&gc->peak_bytes); /* same */
+    uint64_t inuse = mo_load_rlx(&mo_the_heap.inuse_pages) << MO_PAGE_SHIFT; /* an estimate */
     size_t ahead = mo_min(goal / AHEAD_SHARE, AHEAD_MAX_BYTES);
     /* Spans have gaps: in pages the heap is larger than its goal, at least by what it was. */
     uint64_t end = mo_max(goal, peak) + goal / AHEAD_SHARE;

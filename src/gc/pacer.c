@@ -233,6 +233,9 @@ static double nap_beyond(int64_t over, int64_t slack) {
 int64_t mo_pace_delay(size_t size, int64_t waited_ns, bool is_asked) {
     mo_pace *p = &mo_the_pace;
     double nap = 0;
+#if MO_MUTANT_pacer_never_waits
+    return 0;
+#endif
     uint32_t phase = mo_load_rlx(&p->is_on); /* all of it: estimates */
     if (phase == MO_PACE_OFF && is_asked) {
         /* It has not begun yet, or is not quite over. */
@@ -241,7 +244,7 @@ int64_t mo_pace_delay(size_t size, int64_t waited_ns, bool is_asked) {
     } else if (phase != MO_PACE_OFF && phase != MO_PACE_SUSPENDED) {
         int64_t past = live_now() - p->begin;
         if (past > allowed(p->room / 8)) nap = NAP_NS + (double)(size / NAP_BYTES) * NAP_NS;
-        double brake = mo_load_rlx(&p->brake_ns);
+        double brake = mo_load_rlx(&p->brake_ns); /* an estimate */
         if (nap < brake) nap = brake;
         nap += nap_beyond(past - p->room, p->slack);
     }

@@ -61,7 +61,8 @@ uintptr_t *mo_page_copy_of(uintptr_t page, bool *is_new) {
         uint64_t *entry = &pc.table[at % TABLE_LEN], now = mo_load_rlx(entry); /* decided below */
         if (now == 0) {
             mo_store_rlx(&pc.is_used, 1); /* only ever set meanwhile */
-            if (mo_cas_acq(entry, &now, key << COPY_BITS)) return NULL; /* [Q] */
+            if (mo_cas_acq(entry, &now, key << COPY_BITS))
+                return NULL; /* [Q] only one claims it; nothing else is ordered [Q] */
         }
         if (now >> COPY_BITS != key) continue;
         uint64_t copy = now & ((1 << COPY_BITS) - 1);

@@ -190,7 +190,7 @@ void mo_span_init(mo_span *s, struct mo_central *central, mo_kind kind, unsigned
     for (uint32_t i = 0; i < s->num_pages; i++) {
         uint32_t back = i < MO_INFO_BACK_MAX ? i : MO_INFO_BACK_MAX;
         /* Who holds a pointer into the span got it after this; fork.c looks for spans by it.
-         * [Z] pairs with [Z] in fork.c */
+         * [Z] pairs with [Z] below */
         mo_store_rel(&mo_map.info[first + i], word | back << MO_INFO_BACK_SHIFT);
     }
 }
