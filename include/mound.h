@@ -213,7 +213,7 @@ MOUND_API int mound_set_gc_percent(int percent);
  * system, its tables and buffers (not the program's malloc, stacks or code). As the heap nears it,
  * collections come more often than the percentage asks for, also where that is off, and free memory
  * is given back at once. A soft limit: where keeping it would leave the program less than half of
- * the time, it is exceeded instead (num_over_limit in the statistics, and a line under gctrace).
+ * the time, it is exceeded instead (num_over_limit in the statistics).
  * Returns the old limit; negative: changes nothing. INT64_MAX (the default): no limit.
  * Go: debug.SetMemoryLimit. Environment: MOUND_MEMLIMIT=512MiB, auto (the control group's limit,
  * less a tenth) or off. */

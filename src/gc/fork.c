@@ -1,10 +1,10 @@
 /* fork.c - a child in which only the forking thread lives.
  *
  * prepare takes every lock, in rank order, so that no list is half changed in the child (but for
- * the two that a collection holds which marks beside the program: all it changes is mark bits);
- * then it waits for sweeps in progress: a thread sweeps without a lock, and a half-swept span could
- * not be told from an unswept one. The sweeps end, and their threads then wait for a central's
- * lock.
+ * the GC lock, and the sweep lock while a collection marks beside the program: that changes mark
+ * bits only); then it waits for sweeps in progress: a thread sweeps without a lock, and a
+ * half-swept span could not be told from an unswept one. The sweeps end, and their threads then
+ * wait for a central's lock.
  *
  * In the child the other threads' caches are given back, spans that were on their way between a
  * list and a cache are found by their state and put into lists, and the library's own threads

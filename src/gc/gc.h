@@ -34,7 +34,6 @@ typedef struct mo_gc {
     int percent;             /* GOGC; < 0: off */
     int64_t memory_limit;    /* bytes; INT64_MAX: none */
     uint64_t num_over_limit; /* collections after which the limit could not be kept */
-    bool is_over_limit;      /* the last one is one of them */
     uint32_t max_workers;    /* marking; >= 1 */
     uint64_t trigger_bytes;  /* collect when heap.live_bytes reaches it */
     uint64_t goal_bytes;

@@ -375,7 +375,6 @@ static void rescan_span(mo_marker *m, const mo_span *s, uintptr_t lo, uintptr_t 
     uintptr_t start = mo_span_start(s);
     uint32_t num = s->nelems;
     size_t bytes = s->elem_bytes;
-    if (bytes == 0 || num == 0) return;
     const uint64_t *alloc = mo_span_alloc_bits(s), *mark = mo_span_mark_bits(s);
     uint32_t idx = lo > start ? (uint32_t)((lo - start) / bytes) : 0;
     for (; idx < num && start + idx * bytes < hi; idx++) {

@@ -150,7 +150,6 @@ void mo_pacer_set(void) {
     };
     mo_pace_plan p = mo_pace_next(&f);
     if (p.is_over_limit) gc->num_over_limit++;
-    gc->is_over_limit = p.is_over_limit;
     set_page_limit();
     /* Slots that caches had claimed count as live already, used or not. */
     uint64_t trigger = p.trigger_bytes + gc->unused_bytes;

@@ -6,8 +6,8 @@
  * Copies hold for one cycle.
  *
  * Workers call this for different pages at a time. A page that two of them have at once (a range
- * whose report was repeated) is followed too often, never too seldom: a word is put into the copy
- * after it was followed.
+ * whose report was repeated) is followed too often, never too seldom: a word in the copy was
+ * followed, or whoever made the copy is about to.
  */
 #ifndef MO_PAGE_COPIES_H
 #define MO_PAGE_COPIES_H

@@ -59,12 +59,11 @@ void mo_heap_put_span(mo_span *s);
 
 /* Gives free pages back to the OS, whole blocks first, never under the heap lock. Stops after
  * max_bytes or when at most retain_bytes of free memory are left unreleased. Returns bytes. */
+size_t mo_heap_scavenge(size_t max_bytes, size_t retain_bytes, bool whole_blocks_only);
 /* The opposite: gives memory to free blocks, so that their first owner does not wait for it:
  * clearing a huge page takes a tenth of a millisecond, and ten of them where a hypervisor has to
  * find memory first. Until ahead_bytes of free memory have pages, at most max_bytes. Returns bytes.
  */
 size_t mo_heap_prefault(size_t max_bytes, size_t ahead_bytes);
-
-size_t mo_heap_scavenge(size_t max_bytes, size_t retain_bytes, bool whole_blocks_only);
 
 #endif
