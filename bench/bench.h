@@ -133,24 +133,44 @@ BENCH_UNUSED static bench_stats bench_read_stats(void) {
     return st;
 }
 
-/* How long threads stood still: the time that a part q of all stops stayed below, in microseconds
- * (the upper end of its bucket); 0 where the heap does not tell. Since start: stops before are
- * counted too. */
-BENCH_UNUSED static double bench_stop_us(double q, uint64_t *num) {
-    *num = 0;
+/* How long threads stood still, where the heap tells: how many stops fell into each bucket. */
+#if defined(BENCH_BOEHM) || defined(BENCH_MIMALLOC)
+#define BENCH_STOP_BUCKETS 1
+#define bench_stop_bucket_ns(i) ((uint64_t)(i))
+#else
+#define BENCH_STOP_BUCKETS MOUND_STOP_BUCKETS
+#define bench_stop_bucket_ns(i) mound_stop_bucket_ns(i)
+#endif
+
+typedef struct bench_stops {
+    uint64_t num, count[BENCH_STOP_BUCKETS];
+} bench_stops;
+
+/* Since before was read; NULL: since start. */
+BENCH_UNUSED static bench_stops bench_read_stops(const bench_stops *before) {
+    bench_stops stops = {0};
 #if !defined(BENCH_BOEHM) && !defined(BENCH_MIMALLOC)
     mound_mem_stats ms = {.struct_bytes = sizeof(ms)};
     mound_read_mem_stats(&ms);
+    for (unsigned i = 0; i < BENCH_STOP_BUCKETS; i++) {
+        stops.count[i] = ms.stop_counts[i] - (before != NULL ? before->count[i] : 0);
+        stops.num += stops.count[i];
+    }
+#else
+    (void)before;
+#endif
+    return stops;
+}
+
+/* The upper end of the bucket below which a part q of the stops stayed, in microseconds. */
+BENCH_UNUSED static double bench_stop_us(const bench_stops *stops, double q) {
     uint64_t seen = 0;
-    for (unsigned i = 0; i < MOUND_STOP_BUCKETS; i++) { *num += ms.stop_counts[i]; }
-    for (unsigned i = 0; i < MOUND_STOP_BUCKETS; i++) {
-        seen += ms.stop_counts[i];
-        if (seen > 0 && (double)seen >= q * (double)*num) {
-            return (double)mound_stop_bucket_ns(i + 1) / 1e3;
+    for (unsigned i = 0; i < BENCH_STOP_BUCKETS; i++) {
+        seen += stops->count[i];
+        if (seen > 0 && (double)seen >= q * (double)stops->num) {
+            return (double)bench_stop_bucket_ns(i + 1) / 1e3;
         }
     }
-#endif
-    (void)q;
     return 0;
 }
 
@@ -186,13 +206,14 @@ static inline uint64_t bench_now_ns(void) {
 /* xorshift64 with the seed of the Go programs, so that both build the same graphs. */
 static uint64_t bench_seed BENCH_UNUSED = 88172645463325252u;
 
-static inline uint64_t bench_rand(void) {
-    uint64_t x = bench_seed;
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    return bench_seed = x;
+static inline uint64_t bench_rand_next(uint64_t *seed) {
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 7;
+    *seed ^= *seed << 17;
+    return *seed;
 }
+
+static inline uint64_t bench_rand(void) { return bench_rand_next(&bench_seed); }
 
 static int bench_compare_doubles(const void *left, const void *right) {
     double a = *(const double *)left, b = *(const double *)right;
@@ -202,6 +223,12 @@ static int bench_compare_doubles(const void *left, const void *right) {
 /* After this v[num / 2] is the median, v[0] the least and v[num - 1] the greatest. */
 BENCH_UNUSED static void bench_sort(double *v, size_t num) {
     qsort(v, num, sizeof(*v), bench_compare_doubles);
+}
+
+/* Of v, sorted. */
+BENCH_UNUSED static double bench_quantile(const double *v, size_t num, double q) {
+    size_t i = (size_t)(q * (double)num);
+    return v[i < num ? i : num - 1];
 }
 
 /* Memory of this process in RAM, in bytes. */

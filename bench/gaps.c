@@ -43,16 +43,6 @@ static BENCH_NOINLINE void control_batch(char *buffer, size_t *at) {
     }
 }
 
-static int compare_u32(const void *left, const void *right) {
-    uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
-    return (a > b) - (a < b);
-}
-
-static double quantile_us(const uint32_t *v, size_t num, double q) {
-    size_t i = (size_t)(q * (double)num);
-    return (double)v[i < num ? i : num - 1] / 1e3;
-}
-
 int main(int argc, char **argv) {
     const bench_flag flags[] = {
         {"depth", BENCH_LONG, &depth, "of the tree: 2^(depth + 1) - 1 nodes"},
@@ -62,7 +52,7 @@ int main(int argc, char **argv) {
     };
     bench_parse(argc, argv, flags, NULL);
     bench_init();
-    uint32_t *gaps = calloc(MAX_GAPS, sizeof(*gaps));
+    double *gaps = calloc(MAX_GAPS, sizeof(*gaps)); /* microseconds */
     char *buffer = malloc(BUFFER_BYTES);
     if (gaps == NULL || buffer == NULL) { return 1; }
     root = tree(depth);
@@ -78,18 +68,18 @@ int main(int argc, char **argv) {
             batch(ring);
         }
         uint64_t now = bench_now_ns();
-        gaps[num++] = now - last < UINT32_MAX ? (uint32_t)(now - last) : UINT32_MAX;
+        gaps[num++] = (double)(now - last) / 1e3;
         last = now;
     }
     bench_stats after = bench_read_stats();
     bench_keep(ring);
     bench_keep(root);
     double elapsed = (double)(last - start) / 1e9;
-    qsort(gaps, num, sizeof(*gaps), compare_u32);
+    bench_sort(gaps, num);
     printf("RESULT gaps n=%zu p50=%.1fus p99=%.1fus p99.9=%.1fus p99.99=%.1fus max=%.1fus "
            "Mallocs/s=%.1f\n",
-           num, quantile_us(gaps, num, .5), quantile_us(gaps, num, .99),
-           quantile_us(gaps, num, .999), quantile_us(gaps, num, .9999), (double)gaps[num - 1] / 1e3,
+           num, bench_quantile(gaps, num, .5), bench_quantile(gaps, num, .99),
+           bench_quantile(gaps, num, .999), bench_quantile(gaps, num, .9999), gaps[num - 1],
            (double)num * BATCH_LEN / 1e6 / elapsed);
     printf("RESULT run gcs=%lu pause_total=%.3fms\n", after.num_gc - before.num_gc,
            (double)(after.pause_ns - before.pause_ns) / 1e6);

@@ -34,7 +34,7 @@ typedef struct loop {
     size_t first, num; /* slots that are this thread's */
     uint64_t seed;
     size_t num_requests;
-    uint64_t *late_ns, *service_ns;
+    double *late_us, *service_us;
 } loop;
 
 static BENCH_NOINLINE void build(void) {
@@ -52,19 +52,12 @@ static BENCH_NOINLINE void build(void) {
     }
 }
 
-static inline uint64_t next_rand(uint64_t *seed) {
-    *seed ^= *seed << 13;
-    *seed ^= *seed >> 7;
-    *seed ^= *seed << 17;
-    return *seed;
-}
-
 /* Work of the same kind without a heap: the nodes of a random chain are filled anew, and as many of
  * a small pool. */
 static BENCH_NOINLINE void serve_control(loop *l) {
     static __thread node pool[1024];
     for (long left = num_nodes, at = 0; left >= 2 * CHAIN_LEN; left -= 2 * CHAIN_LEN) {
-        node *n = slots[l->first + next_rand(&l->seed) % l->num];
+        node *n = slots[l->first + bench_rand_next(&l->seed) % l->num];
         for (int k = 0; k < CHAIN_LEN; k++, at++) {
             node *next = n->a, *spare = &pool[at % 1024];
             memset(spare, 0, sizeof(*spare));
@@ -89,7 +82,7 @@ static BENCH_NOINLINE void serve(loop *l) {
             dropped = n;
         }
         bench_keep(dropped);
-        node **slot = &slots[l->first + next_rand(&l->seed) % l->num];
+        node **slot = &slots[l->first + bench_rand_next(&l->seed) % l->num];
         *slot = kept;
     }
 }
@@ -117,27 +110,17 @@ static void *loop_main(void *arg) {
             serve(l);
         }
         uint64_t end = bench_now_ns();
-        l->late_ns[i] = end - due;
-        l->service_ns[i] = end - begin;
+        l->late_us[i] = (double)(end - due) / 1e3;
+        l->service_us[i] = (double)(end - begin) / 1e3;
     }
     return NULL;
 }
 
-static int compare_u64(const void *left, const void *right) {
-    uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
-    return (a > b) - (a < b);
-}
-
-static double quantile_us(const uint64_t *v, size_t num, double q) {
-    size_t i = (size_t)(q * (double)num);
-    return (double)v[i < num ? i : num - 1] / 1e3;
-}
-
-static void report(const char *name, uint64_t *v, size_t num) {
-    qsort(v, num, sizeof(*v), compare_u64);
+static void report(const char *name, double *v, size_t num) {
+    bench_sort(v, num);
     printf("RESULT latency %s n=%zu p50=%.1fus p99=%.1fus p99.9=%.1fus p99.99=%.1fus max=%.1fus\n",
-           name, num, quantile_us(v, num, .5), quantile_us(v, num, .99), quantile_us(v, num, .999),
-           quantile_us(v, num, .9999), (double)v[num - 1] / 1e3);
+           name, num, bench_quantile(v, num, .5), bench_quantile(v, num, .99),
+           bench_quantile(v, num, .999), bench_quantile(v, num, .9999), v[num - 1]);
 }
 
 int main(int argc, char **argv) {
@@ -162,12 +145,13 @@ int main(int argc, char **argv) {
     size_t num = (size_t)(secs * rate);
     loop loops[MAX_THREADS];
     pthread_t threads[MAX_THREADS];
-    uint64_t *late = malloc(num * (size_t)num_threads * sizeof(*late)),
-             *service = malloc(num * (size_t)num_threads * sizeof(*service));
+    double *late = malloc(num * (size_t)num_threads * sizeof(*late)),
+           *service = malloc(num * (size_t)num_threads * sizeof(*service));
     if (late == NULL || service == NULL) return 1;
     memset(late, 0, num * (size_t)num_threads * sizeof(*late));
     memset(service, 0, num * (size_t)num_threads * sizeof(*service));
     bench_stats before = bench_read_stats();
+    bench_stops stops_before = bench_read_stops(NULL);
     uint64_t start = bench_now_ns();
     size_t part = num_slots / (size_t)num_threads;
     for (long t = 0; t < num_threads; t++) {
@@ -186,13 +170,10 @@ int main(int argc, char **argv) {
     report("service", service, num * (size_t)num_threads);
     printf("RESULT run live=%ldMiB secs=%.1f gcs=%lu pause_total=%.3fms\n", live_mib, elapsed,
            after.num_gc - before.num_gc, (double)(after.pause_ns - before.pause_ns) / 1e6);
-    uint64_t num_stops;
-    double stop_p50 = bench_stop_us(.5, &num_stops), stop_p99 = bench_stop_us(.99, &num_stops),
-           stop_max = bench_stop_us(1, &num_stops);
-    if (num_stops > 0) {
-        printf("stops of single threads, the build included: n=%lu p50<=%.0fus p99<=%.0fus "
-               "max<=%.0fus\n",
-               num_stops, stop_p50, stop_p99, stop_max);
+    bench_stops stops = bench_read_stops(&stops_before);
+    if (stops.num > 0) {
+        printf("stops of single threads: n=%lu p50<=%.0fus p99<=%.0fus max<=%.0fus\n", stops.num,
+               bench_stop_us(&stops, .5), bench_stop_us(&stops, .99), bench_stop_us(&stops, 1));
     }
     bench_keep(slots);
     return 0;

@@ -3,8 +3,9 @@
  *
  * FILE gets one line: wall, user and sys seconds and the peak RSS of the program, its exit
  * status (128 + n after signal n), and how much of the machine's processors went to others
- * meanwhile: other_pct to other processes (all busy time in /proc/stat less the program's own),
- * steal_pct to other guests of the host. Both are counted in ticks of 10 ms.
+ * meanwhile: other_pct to other processes (the time that no processor was idle less the program's
+ * own), steal_pct to other guests of the host. What /proc/stat calls busy is not used: it samples
+ * at ticks, and a program that wakes by a timer is there at every tick or at none.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -19,7 +20,7 @@
 #include <unistd.h>
 
 typedef struct cpu_times {
-    double busy_seconds;  /* user, nice, system, irq, softirq, of all processors together */
+    double idle_seconds;  /* of all processors together */
     double steal_seconds; /* taken by the hypervisor */
 } cpu_times;
 
@@ -52,17 +53,17 @@ static void warm_up_memory(size_t bytes) {
 }
 
 static cpu_times read_cpu_times(void) {
-    double user = 0, nice = 0, sys = 0, idle = 0, iowait = 0, irq = 0, softirq = 0, steal = 0;
+    double idle = 0, iowait = 0, steal = 0;
     const double hz = (double)sysconf(_SC_CLK_TCK);
     FILE *f = fopen("/proc/stat", "r");
     if (f != NULL) {
-        if (fscanf(f, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &user, &nice, &sys, &idle, &iowait,
-                   &irq, &softirq, &steal) < 4) {
-            user = nice = sys = irq = softirq = steal = 0;
+        /* user, nice, system, idle, iowait, irq, softirq, steal; all 0 if idle cannot be read */
+        if (fscanf(f, "cpu %*f %*f %*f %lf %lf %*f %*f %lf", &idle, &iowait, &steal) < 1) {
+            idle = iowait = steal = 0;
         }
         fclose(f);
     }
-    return (cpu_times){(user + nice + sys + irq + softirq) / hz, steal / hz};
+    return (cpu_times){(idle + iowait) / hz, steal / hz};
 }
 
 int main(int argc, char **argv) {
@@ -112,7 +113,8 @@ int main(int argc, char **argv) {
 
     double own = seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime);
     double capacity = wall * (double)sysconf(_SC_NPROCESSORS_ONLN);
-    double other = after.busy_seconds - before.busy_seconds - own;
+    double steal = after.steal_seconds - before.steal_seconds;
+    double other = capacity - (after.idle_seconds - before.idle_seconds) - steal - own;
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     FILE *f = fopen(argv[at], "w");
     if (f == NULL) {
@@ -121,7 +123,6 @@ int main(int argc, char **argv) {
     }
     fprintf(f, "wall=%.4f user=%.4f sys=%.4f rss_kib=%ld status=%d other_pct=%.2f steal_pct=%.2f\n",
             wall, seconds_of(usage.ru_utime), seconds_of(usage.ru_stime), usage.ru_maxrss, code,
-            other > 0 ? 100 * other / capacity : 0.0,
-            100 * (after.steal_seconds - before.steal_seconds) / capacity);
+            other > 0 ? 100 * other / capacity : 0.0, 100 * steal / capacity);
     return fclose(f) == 0 ? code : 1;
 }

@@ -1,4 +1,4 @@
-/* boehm_shim.h - the part of mound.h that depgraph.c uses, on the Boehm collector (libgc).
+/* boehm_shim.h - the part of mound.h that depgraph_threads.c uses, on the Boehm collector (libgc).
  *
  * For comparisons only: the same source, the same sizes, another heap. Include it first in the
  * program's only source file: gc.h replaces pthread_create and pthread_join by macros.

@@ -6,30 +6,31 @@
  * For each package: how many others name it, how many packages it pulls in (its closure), and
  * how much disk they take together. The answer is the same for any number of workers.
  *
- * This is the program to read first. It is plain C with plain pthreads; the one unusual thing is
- * what is missing: nobody owns anything and nothing is freed.
+ * This is the large program to read; the small ones beside it show one thing each. It is plain C.
+ * What is unusual is what is missing: nobody owns anything and nothing is freed.
  *   - parse builds a map of 20 fields for each of 63,000 stanzas, keeps pointers to the few
  *     fields it likes and forgets the rest. With malloc this needs a rule about who frees which
  *     string; here it needs none.
- *   - The package graph has cycles, and its nodes are reached from several threads.
+ *   - The package graph has cycles, and its nodes are reached from several goroutines.
  *   - walk_closure takes a fresh set and a fresh stack for every package.
  *   - containers.h grows everything by taking a bigger block and forgetting the old one.
+ *   - A pointer that is sent over a channel is all there is to handing an object on.
  * Text comes from mound_alloc_noscan: the collector never looks inside it. All else comes from
  * mound_new and mound_alloc_array, which are scanned for pointers word by word.
  *
- * Threads   cutter -> stanzas -> workers: parse -> parsed -> main: join, sort, resolve
- *           main -> work -> workers: walk closures; main: print
- *           stanzas, parsed and work are bounded queues of batches. A package's fields have one
- *           writer at a time; queues and pthread_join hand them on.
- * Go        bench/go/depgraph/main.go: the same program with goroutines and channels. Standard
- *           output is equal byte for byte. (White space is ASCII's here, Unicode's there.)
+ * Goroutines   cutter -> stanzas -> workers: parse -> parsed -> app: join, sort, resolve
+ *              app -> work -> workers: walk closures; app: print
+ *              A package's fields have one writer at a time: channels hand them on, and the
+ *              waitgroup of the walkers.
+ * Go           bench/go/depgraph/main.go: the same program. Standard output is equal byte for
+ *              byte. (White space is ASCII's here, Unicode's there.)
+ * Threads      depgraph_threads.c: the same without goroutines.
  */
 #define _GNU_SOURCE /* getopt_long_only */
 
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -39,15 +40,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifdef USE_BOEHM /* the same program on another collector, to compare them */
-#include "boehm_shim.h"
-#else
 #include <mound.h>
-#endif
 
 #include "containers.h"
 
-enum { MAX_LINE = 1 << 24 }; /* bytes; reading stops at a longer line, as in the Go program */
+enum {
+    MAX_LINE = 1 << 24, /* bytes; reading stops at a longer line, as in the Go program */
+    CHAN_LEN = 256,     /* so that nobody waits for each single item */
+};
 
 static void die(const char *verb, const char *object) {
     fprintf(stderr, "depgraph: %s %s: %s\n", verb, object, strerror(errno));
@@ -60,7 +60,7 @@ static double now_seconds(void) {
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* One line on a terminal, ten times a second at most; 0 wipes it. From the main thread only. */
+/* One line on a terminal, ten times a second at most; 0 wipes it. From app only. */
 static void show_progress(const char *what, size_t done) {
     static double next;
     static int is_terminal = -1;
@@ -145,17 +145,17 @@ static package *parse(const text *stanza) {
 
 /* ---------------------------------------------------------------- read */
 
-/* What the threads of this half share. */
+/* What the goroutines of this half share. */
 typedef struct pipeline {
-    FILE *input;
-    queue *stanzas; /* of text * */
-    queue *parsed;  /* of package * */
+    FILE *input; /* the cutter's */
+    MOUND_CHAN(text *) stanzas;
+    MOUND_CHAN(package *) parsed;
+    mound_waitgroup parsers;
 } pipeline;
 
 /* The cutter: stanzas are separated by empty lines. */
-static void *cut_stanzas(void *arg) {
+static void cut_stanzas(void *arg) {
     pipeline *pl = arg;
-    vec *batch = mound_new(vec);
     text *stanza = NULL;
     size_t cap = 0, room = 0;
     char *line = NULL; /* getline's, from malloc: this one is freed */
@@ -167,59 +167,53 @@ static void *cut_stanzas(void *arg) {
         if (len > 0) {
             stanza = text_add_line(stanza, &cap, (slice){line, (size_t)len});
         } else if (stanza != NULL) {
-            vec_push(batch, stanza);
-            queue_put(pl->stanzas, &batch, false);
+            mound_send(pl->stanzas, stanza);
             stanza = NULL;
             cap = 0;
         }
     }
     free(line);
-    if (stanza != NULL) { vec_push(batch, stanza); }
-    queue_finish(pl->stanzas, batch);
-    return NULL;
+    fclose(pl->input);
+    if (stanza != NULL) { mound_send(pl->stanzas, stanza); }
+    mound_close(pl->stanzas);
 }
 
-static void *parse_stanzas(void *arg) {
+static void parse_stanzas(void *arg) {
     pipeline *pl = arg;
-    vec *out = mound_new(vec), *in;
-    while ((in = queue_get(pl->stanzas)) != NULL) {
-        for (size_t i = 0; i < in->len; i++) {
-            package *p = parse(in->items[i]);
-            if (p->name != NULL && p->name->len > 0) {
-                vec_push(out, p);
-                queue_put(pl->parsed, &out, false);
-            }
-        }
+    text *stanza;
+    while (mound_recv(pl->stanzas, &stanza)) {
+        package *p = parse(stanza);
+        if (p->name != NULL && p->name->len > 0) { mound_send(pl->parsed, p); }
     }
-    queue_finish(pl->parsed, out);
-    return NULL;
+}
+
+/* Several parsers send on one channel: none of them may close it. */
+static void close_parsed(void *arg) {
+    pipeline *pl = arg;
+    mound_waitgroup_wait(&pl->parsers);
+    mound_close(pl->parsed);
 }
 
 /* Of two stanzas with one name the higher version text stays. */
-static void join_packages(map *by_name, queue *parsed) {
-    vec *batch;
-    while ((batch = queue_get(parsed)) != NULL) {
-        for (size_t i = 0; i < batch->len; i++) {
-            package *p = batch->items[i];
-            void **place = map_at(by_name, p->name);
-            package *old = *place;
-            if (old == NULL || slice_cmp(slice_of(p->version), slice_of(old->version)) > 0) {
-                *place = p;
-            }
-        }
-        show_progress("packages parsed:", by_name->len);
-    }
+static void join_package(map *by_name, package *p) {
+    void **place = map_at(by_name, p->name);
+    package *old = *place;
+    if (old == NULL || slice_cmp(slice_of(p->version), slice_of(old->version)) > 0) { *place = p; }
 }
 
 static void read_packages(map *by_name, FILE *input, long workers) {
     pipeline *pl = mound_new(pipeline);
-    *pl = (pipeline){input, queue_make(1), queue_make(workers)};
-    crew cutter, parsers;
-    crew_start(&cutter, workers > 0, cut_stanzas, pl);
-    crew_start(&parsers, workers, parse_stanzas, pl);
-    join_packages(by_name, pl->parsed);
-    crew_join(&parsers);
-    crew_join(&cutter);
+    pl->input = input;
+    pl->stanzas = mound_chan_make(text *, CHAN_LEN);
+    pl->parsed = mound_chan_make(package *, CHAN_LEN);
+    mound_go(cut_stanzas, pl);
+    for (long i = 0; i < workers; i++) { mound_waitgroup_go(&pl->parsers, parse_stanzas, pl); }
+    mound_go(close_parsed, pl);
+    package *p;
+    while (mound_recv(pl->parsed, &p)) {
+        join_package(by_name, p);
+        show_progress("packages parsed:", by_name->len);
+    }
     show_progress("", 0);
 }
 
@@ -303,27 +297,27 @@ static void walk_closure(package *p) {
     p->closure_kib = (int64_t)kib;
 }
 
-static void *walk_closures(void *arg) {
-    queue *work = arg;
-    vec *batch;
-    while ((batch = queue_get(work)) != NULL) {
-        for (size_t i = 0; i < batch->len; i++) { walk_closure(batch->items[i]); }
-    }
-    return NULL;
+typedef struct walk {
+    MOUND_CHAN(package *) work;
+    mound_waitgroup walkers;
+} walk;
+
+static void walk_closures(void *arg) {
+    walk *w = arg;
+    package *p;
+    while (mound_recv(w->work, &p)) { walk_closure(p); }
 }
 
 static void walk_all(const vec *all, long workers) {
-    queue *work = queue_make(1);
-    vec *batch = mound_new(vec);
-    crew walkers;
-    crew_start(&walkers, workers, walk_closures, work);
+    walk *w = mound_new(walk);
+    w->work = mound_chan_make(package *, CHAN_LEN);
+    for (long i = 0; i < workers; i++) { mound_waitgroup_go(&w->walkers, walk_closures, w); }
     for (size_t i = 0; i < all->len; i++) {
-        vec_push(batch, all->items[i]);
-        queue_put(work, &batch, false);
+        mound_send(w->work, (package *)all->items[i]);
         show_progress("closures begun:", i + 1);
     }
-    queue_finish(work, batch);
-    crew_join(&walkers);
+    mound_close(w->work);
+    mound_waitgroup_wait(&w->walkers);
     show_progress("", 0);
 }
 
@@ -419,7 +413,7 @@ static options read_options(int argc, char **argv) {
         {"p", required_argument, NULL, 'p'}, {"top", required_argument, NULL, 't'},
         {"v", no_argument, NULL, 'v'},       {"h", no_argument, NULL, 'h'},
         {"help", no_argument, NULL, 'h'},    {NULL, 0, NULL, 0}};
-    options opt = {.workers = sysconf(_SC_NPROCESSORS_ONLN), .top = 10};
+    options opt = {.workers = mound_gomaxprocs(0), .top = 10};
     int c;
     while ((c = getopt_long_only(argc, argv, "+", known, NULL)) != -1) {
         switch (c) {
@@ -431,19 +425,17 @@ static options read_options(int argc, char **argv) {
     }
     if (argc - optind != 1) { usage(2); }
     opt.path = argv[optind];
-    opt.workers = opt.workers < 0 ? 0 : opt.workers > MAX_CREW ? MAX_CREW : opt.workers;
     return opt;
 }
 
-int main(int argc, char **argv) {
-    options opt = read_options(argc, argv);
+static int app(void *arg) {
+    const mound_args *args = arg;
+    options opt = read_options(args->argc, args->argv);
     double start = now_seconds();
     FILE *input = fopen(opt.path, "r");
     if (input == NULL) { die("open", opt.path); }
-    setvbuf(input, NULL, _IOFBF, 1 << 18); /* the index has 50 MB */
     graph *g = mound_new(graph);
     read_packages(&g->by_name, input, opt.workers);
-    fclose(input);
     sort_packages(g);
     list_providers(g);
     double parse_seconds = now_seconds() - start;
@@ -453,3 +445,5 @@ int main(int argc, char **argv) {
     print_stats(parse_seconds, now_seconds() - start, opt.verbose);
     return 0;
 }
+
+MOUND_MAIN(app)

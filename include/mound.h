@@ -309,6 +309,14 @@ MOUND_API void mound_read_mem_stats(mound_mem_stats *out);
  * programs with their own crash reports. */
 MOUND_API void mound_set_fatal_handler(void (*handler)(const char *message));
 
+#include "mound/go.h"
+
+#include "mound/chan.h"
+
+#include "mound/sync.h"
+
+#include "mound/time.h"
+
 #ifdef __cplusplus
 }
 #endif

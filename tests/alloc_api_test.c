@@ -51,7 +51,7 @@ typedef struct round {
     size_t size;
     int num;
     int num_dirty;  /* found not zero */
-    int num_reused; /* addresses that the round before had */
+    int num_reused; /* objects in memory that the round before had */
     uintptr_t hidden[MAX_ROUND];
 } round;
 
@@ -60,6 +60,15 @@ static round *the_round; /* in malloc's memory: no root */
 static int compare_words(const void *a, const void *b) {
     uintptr_t x = *(const uintptr_t *)a, y = *(const uintptr_t *)b;
     return (x > y) - (x < y);
+}
+
+/* Whether the new object (the key) lies where an old one of that size was, wholly or in part: large
+ * ones need not begin at the same page again. Hidden addresses stand in falling order. */
+static size_t overlap_bytes;
+static int compare_overlap(const void *key, const void *element) {
+    uintptr_t new = ~*(const uintptr_t *)key, old = ~*(const uintptr_t *)element;
+    if (new + overlap_bytes <= old) return 1;
+    return new >= old + overlap_bytes ? -1 : 0;
 }
 
 static void fill_round(void *arg) {
@@ -77,11 +86,12 @@ static void fill_round(void *arg) {
 static void refill_round(void *arg) {
     round *r = arg;
     r->num_dirty = r->num_reused = 0;
+    overlap_bytes = r->size;
     for (int i = 0; i < 2 * r->num || (r->num_reused == 0 && i < 100 * r->num); i++) {
         unsigned char *p = r->alloc(r->size);
         if (!is_zero(p, mound_size(p))) r->num_dirty++;
         uintptr_t key = HIDE(p);
-        if (bsearch(&key, r->hidden, (size_t)r->num, sizeof key, compare_words)) r->num_reused++;
+        if (bsearch(&key, r->hidden, (size_t)r->num, sizeof key, compare_overlap)) r->num_reused++;
         memset(p, 0xfe, mound_size(p));
     }
 }

@@ -10,53 +10,20 @@
 #include "support.h"
 #include "sys/dirty_pages.h"
 
-enum { LEAVES = 60000, PER_BLOCK = 500 };
+#include "leaf.h"
 
-typedef struct leaf {
-    uint64_t id, check;
-} leaf;
+enum { LEAVES = 60000 };
 
-static leaf ***blocks; /* a root */
 static int is_running;
-
-static leaf **slot_at(size_t i) { return &blocks[i / PER_BLOCK][i % PER_BLOCK]; }
-
-static void plant(void) {
-    blocks = mound_new_array(leaf **, LEAVES / PER_BLOCK);
-    for (size_t i = 0; i < LEAVES / PER_BLOCK; i++) blocks[i] = mound_new_array(leaf *, PER_BLOCK);
-    for (size_t i = 0; i < LEAVES; i++) {
-        leaf *l = mound_new(leaf);
-        *l = (leaf){i, mix(i)};
-        *slot_at(i) = l;
-    }
-}
 
 static void *swap_on(void *arg) {
     mo_rand r;
     mo_rand_seed(&r, (uintptr_t)arg);
     while (LOAD(&is_running)) {
-        leaf **a = slot_at(mo_rand_below(&r, LEAVES)), **b = slot_at(mo_rand_below(&r, LEAVES));
-        leaf *held = *a;
-        *a = *b;
-        *b = held;
-        leaf *litter = mound_new(leaf);
-        litter->id = litter->check = 0xdeadbeef;
+        leaves_swap(&r, 0, LEAVES);
+        leaf_litter();
     }
     return NULL;
-}
-
-static size_t count_lost(void) {
-    static uint8_t seen[LEAVES];
-    size_t lost = 0;
-    memset(seen, 0, sizeof seen);
-    for (size_t i = 0; i < LEAVES; i++) {
-        const leaf *l = *slot_at(i);
-        if (!l || l->id >= LEAVES || l->check != mix(l->id) || seen[l->id])
-            lost++;
-        else
-            seen[l->id] = 1;
-    }
-    return lost;
 }
 
 typedef struct fault {
@@ -71,7 +38,7 @@ static void run(void *arg) {
     pthread_t thread;
     setenv("MOUND_BARRIER", "os", 1);
     if (mound_init() != 0) _exit(3);
-    plant();
+    leaves_plant(LEAVES);
     clear_stack();
     STORE(&is_running, 1);
     pthread_create(&thread, NULL, swap_on, (void *)1);
@@ -86,7 +53,7 @@ static void run(void *arg) {
     }
     STORE(&is_running, 0);
     pthread_join(thread, NULL);
-    _exit(count_lost() == 0 ? 0 : 1);
+    _exit(leaves_lost() == 0 ? 0 : 1);
 }
 
 static bool is_missing; /* the barrier, here */

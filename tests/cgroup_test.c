@@ -1,4 +1,4 @@
-/* cgroup_test.c - the memory limit of a control group is found, in both versions, also above it. */
+/* cgroup_test.c - a control group's limits are found, in both versions, also above it. */
 #include "support.h"
 
 #include <sys/stat.h>
@@ -104,6 +104,38 @@ static void a_group_with_a_name_longer_than_a_path_is_none(void **state) {
     assert_int_equal(limit(), INT64_MAX);
 }
 
+static int64_t cpu_limit(void) {
+    limit(); /* where to look */
+    return mo_cgroup_cpu_millis();
+}
+
+static void the_share_of_processors_is_found(void **state) {
+    (void)state;
+    put("self", "0::/a/b\n");
+    assert_int_equal(cpu_limit(), INT64_MAX);
+    put("fs/a/b/cpu.max", "max 100000\n");
+    assert_int_equal(cpu_limit(), INT64_MAX);
+    put("fs/a/cpu.max", "250000 100000\n");
+    assert_int_equal(cpu_limit(), 2500);
+    put("fs/a/b/cpu.max", "1000 100000\n");
+    assert_int_equal(cpu_limit(), 10);
+    put("fs/a/b/cpu.max", "1000");
+    assert_int_equal(cpu_limit(), 2500);
+    put("fs/a/b/cpu.max", "x 100000\n");
+    assert_int_equal(cpu_limit(), 2500);
+}
+
+static void version_1_has_a_quota_and_a_period(void **state) {
+    (void)state;
+    put("self", "3:cpuset:/x\n12:cpu,cpuacct:/docker/abc\n");
+    put("fs/cpu/docker/abc/cpu.cfs_quota_us", "-1\n");
+    put("fs/cpu/docker/abc/cpu.cfs_period_us", "100000\n");
+    assert_int_equal(cpu_limit(), INT64_MAX);
+    put("fs/cpu/docker/abc/cpu.cfs_quota_us", "150000\n");
+    assert_int_equal(cpu_limit(), 1500);
+    assert_int_equal(limit(), INT64_MAX);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, fresh_dir, remove_dir)
 
 int main(void) {
@@ -111,6 +143,8 @@ int main(void) {
         TEST(the_limit_of_the_own_group_is_found),
         TEST(a_smaller_limit_above_counts),
         TEST(version_1_is_read_too),
+        TEST(the_share_of_processors_is_found),
+        TEST(version_1_has_a_quota_and_a_period),
         TEST(none_is_none),
         TEST(nonsense_is_none),
         TEST(a_group_with_a_name_longer_than_a_path_is_none),

@@ -147,6 +147,20 @@ static void signals(void **state) {
         expect_accepted("MOUND_SIGNAL", good[i]);
 }
 
+static void processors_and_stacks_are_read_or_refused(void **state) {
+    (void)state;
+    static const char *const bad[] = {"0", "-1", "513", "1000000000", "two", "1.5"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        expect_refused("MOUND_MAXPROCS", bad[i], "use 1 to 512");
+    expect_accepted("MOUND_MAXPROCS", "1");
+    expect_accepted("MOUND_MAXPROCS", "512");
+    static const char *const no_stack[] = {"0", "4096", "63KiB", "2GiB", "big", "1e6"};
+    for (size_t i = 0; i < sizeof no_stack / sizeof no_stack[0]; i++)
+        expect_refused("MOUND_STACK", no_stack[i], "use a size from 64KiB to 1GiB");
+    expect_accepted("MOUND_STACK", "64KiB");
+    expect_accepted("MOUND_STACK", "1GiB");
+}
+
 static void gcworkers(void **state) {
     (void)state;
     static const char *const bad[] = {"0", "65", "-1", "two", "1.5"};
@@ -292,6 +306,7 @@ static void a_smaller_reservation_is_taken_where_a_limit_refuses(void **state) {
 int main(void) {
     unsetenv("MOUND_DEBUG");
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(processors_and_stacks_are_read_or_refused),
         cmocka_unit_test(gogc),
         cmocka_unit_test(gogc_takes_effect),
         cmocka_unit_test(barrier),

@@ -433,21 +433,29 @@ static void alloc_ends_with_the_heap_s_numbers(void **state) {
     test_expect_fatal(&d, "out of memory allocating 500000 bytes: heap ", __FILE__, __LINE__);
 }
 
+enum { MAX_HUGE = 40 };
+
+/* Apart, so that the compiler's copies of the addresses are gone when it returns. */
+static NOINLINE void allocate_huge_objects(void **keep) {
+    int n = 0;
+    while (n < MAX_HUGE && (keep[n] = mound_try_alloc((size_t)500 << 20, MOUND_NOSCAN)) != NULL)
+        n++;
+    if (n < 6 || n > 8) lost("the number of 500 MiB objects", (size_t)n);
+    for (int i = 0; i < n; i++) *(int *)keep[i] = i;
+    for (int i = 0; i < 1000; i++) mound_keep_alive(mound_alloc(1000));
+    for (int i = 0; i < n; i++)
+        if (*(int *)keep[i] != i) lost("500 MiB object", (size_t)i);
+    memset(keep, 0, MAX_HUGE * sizeof *keep);
+}
+
 static void fill_the_reservation(void *arg) {
     (void)arg;
     set_limit(RLIMIT_AS, (size_t)6 << 30); /* 4 GiB are reserved then */
     if (mound_init() != 0) _exit(3);
-    enum { MAX = 40 };
-    void **keep = mound_alloc(MAX * sizeof *keep);
+    void **keep = mound_alloc(MAX_HUGE * sizeof *keep);
     for (int round = 0; round < 2; round++) {
-        int n = 0;
-        while (n < MAX && (keep[n] = mound_try_alloc((size_t)500 << 20, MOUND_NOSCAN)) != NULL) n++;
-        if (n < 6 || n > 8) lost("the number of 500 MiB objects", (size_t)n);
-        for (int i = 0; i < n; i++) *(int *)keep[i] = i;
-        for (int i = 0; i < 1000; i++) mound_keep_alive(mound_alloc(1000));
-        for (int i = 0; i < n; i++)
-            if (*(int *)keep[i] != i) lost("500 MiB object", (size_t)i);
-        memset(keep, 0, MAX * sizeof *keep);
+        allocate_huge_objects(keep);
+        wipe_stack();
         mound_free_os_memory(); /* else it is cleared by hand, all 4 GiB */
     }
 }

@@ -95,6 +95,7 @@ static NOINLINE int grandchild_status(family *mine) {
 }
 static void a_grandchild_does_too(void **state) {
     (void)state;
+    skip_under_tsan("it does not know threads that a forked child makes");
     assert_int_equal(grandchild_status(make_family(4)), 0);
 }
 
@@ -105,6 +106,7 @@ static void *forking_main(void *arg) {
 }
 static void any_thread_may_fork(void **state) {
     (void)state;
+    skip_under_tsan("it does not know threads that a forked child makes");
     for (int i = 0; i < 3; i++) {
         pthread_t thread;
         int status = -1;
@@ -237,24 +239,36 @@ static void a_storm_of_spawns_while_others_allocate(void **state) {
     assert_true(family_ok(mine, 14));
 }
 
-static int is_collecting;
+static int is_collecting, has_collected;
 
 static void *collect_on(void *arg) {
     (void)arg;
-    while (LOAD(&is_collecting)) mound_gc();
+    while (LOAD(&is_collecting)) {
+        mound_gc();
+        STORE(&has_collected, 1);
+    }
     return NULL;
+}
+
+/* A thread that starts uses malloc inside AddressSanitizer (gcc 12), which leaves its allocator's
+ * locks to the child of a fork as they are: no thread may be starting then. */
+static void await_library_threads(void) {
+    collect(2);
+    sleep_us(200000);
 }
 
 /* Most of these forks fall into a mark that runs beside the program, where there is a barrier: the
  * child drops it. What was marked already must be marked again there. */
 static void children_of_a_collecting_process_keep_all(void **state) {
     (void)state;
+    skip_under_tsan("it does not know threads that a forked child makes");
     enum { FAMILIES = 40 };
     family *all[FAMILIES];
     pthread_t thread;
     for (int i = 0; i < FAMILIES; i++) all[i] = make_family((uint64_t)i);
     STORE(&is_collecting, 1);
     assert_int_equal(pthread_create(&thread, NULL, collect_on, NULL), 0);
+    while (!LOAD(&has_collected)) sleep_us(1000);
     enum { FORKS = 40 };
     for (uint64_t i = 0; i < FORKS; i++) {
         pid_t pid = fork_child(all[i % FAMILIES], i % FAMILIES, 1 << 20);
@@ -268,6 +282,7 @@ static void children_of_a_collecting_process_keep_all(void **state) {
 int main(int argc, char **argv) {
     watchdog();
     shared_root = make_family(1);
+    if (!TEST_TSAN) await_library_threads(); /* TSan knows children of a single thread only */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_child_collects_and_allocates),
         cmocka_unit_test(children_of_a_collecting_process_keep_all),

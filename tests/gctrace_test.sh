@@ -75,6 +75,10 @@ awk '{
 } END { if (mb[3] < 6 || mb[3] > 8) { print "6 MB live, the last line says " mb[3]; exit 1 } }' "$work/trace" ||
     fail "numbers disagree: $(tail -n 1 "$work/trace")"
 
+# A limit that cannot be kept is said.
+MOUND_MEMLIMIT=4MiB MOUND_DEBUG=gctrace=1 "$work/program" >/dev/null 2>"$work/limit" || fail "the program failed with a limit"
+grep -qE '^mound: gc [0-9]+: the memory limit of 4 MB leaves' "$work/limit" || fail "nothing is said of a limit that is not kept"
+
 # Without the switch, nothing is printed.
 "$work/program" >/dev/null 2>"$work/silent" || fail "the program failed without gctrace"
 [ -s "$work/silent" ] && fail "printed without being asked: $(head -n 1 "$work/silent")"

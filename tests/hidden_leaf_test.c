@@ -10,38 +10,12 @@
 
 #include "support.h"
 
-enum { MUTATORS = 2, PER_BLOCK = 500, STEP = 1000 };
+#include "leaf.h"
 
-typedef struct leaf {
-    uint64_t id, check;
-    void *fill[2];
-} leaf;
+enum { MUTATORS = 2, STEP = 1000 };
 
-typedef struct block {
-    leaf *slot[PER_BLOCK];
-} block;
-
-static size_t num_leaves, num_blocks;
-static block **blocks; /* a root */
 static int is_running;
 static uint64_t num_swaps; /* of all, in steps */
-
-static leaf **slot_at(size_t i) { return &blocks[i / PER_BLOCK]->slot[i % PER_BLOCK]; }
-
-static leaf *leaf_make(uint64_t id) {
-    leaf *l = mound_new(leaf);
-    l->id = id;
-    l->check = mix(id);
-    return l;
-}
-
-static NOINLINE void plant(void) {
-    num_leaves = test_steps(400000) / PER_BLOCK * PER_BLOCK;
-    num_blocks = num_leaves / PER_BLOCK;
-    blocks = mound_new_array(block *, num_blocks);
-    for (size_t i = 0; i < num_blocks; i++) blocks[i] = mound_new(block);
-    for (size_t i = 0; i < num_leaves; i++) *slot_at(i) = leaf_make(i);
-}
 
 /* The two parts of the slots belong to one mutator each: a swap is not atomic. */
 static void *mutate(void *arg) {
@@ -50,11 +24,7 @@ static void *mutate(void *arg) {
     mo_rand_seed(&r, (uint64_t)(uintptr_t)arg + 1);
     for (uint64_t i = 0; LOAD(&is_running); i++) {
         if (i % STEP == 0) __atomic_add_fetch(&num_swaps, STEP, __ATOMIC_RELAXED);
-        leaf **a = slot_at(first + mo_rand_below(&r, part)),
-             **b = slot_at(first + mo_rand_below(&r, part));
-        leaf *held = *a;
-        *a = *b;
-        *b = held;
+        leaves_swap(&r, first, part);
     }
     return NULL;
 }
@@ -66,7 +36,7 @@ static void *mutate_fresh(void *arg) {
     mo_rand_seed(&r, (uint64_t)(uintptr_t)arg + 77);
     for (uint64_t i = 0; LOAD(&is_running); i++) {
         if (i % STEP == 0) __atomic_add_fetch(&num_swaps, STEP, __ATOMIC_RELAXED);
-        leaf **a = slot_at(first + mo_rand_below(&r, part));
+        leaf **a = leaf_slot(first + mo_rand_below(&r, part));
         leaf **fresh = mound_alloc(64);
         fresh[mo_rand_below(&r, 8)] = *a;
         *a = NULL;
@@ -79,25 +49,23 @@ static void *mutate_fresh(void *arg) {
 /* Most slots of a block are empty for a moment, again and again: what was a pointer when the marker
  * tested eight words at once may be none when it takes it. */
 static void *mutate_empty(void *arg) {
-    size_t part = num_blocks / MUTATORS, first = (size_t)(uintptr_t)arg * part;
+    size_t part = num_leaves / LEAVES_PER_BLOCK / MUTATORS, first = (size_t)(uintptr_t)arg * part;
     mo_rand r;
     mo_rand_seed(&r, (uint64_t)(uintptr_t)arg + 99);
     while (LOAD(&is_running)) {
-        leaf *held[PER_BLOCK], *volatile *slot = blocks[first + mo_rand_below(&r, part)]->slot;
-        for (int k = 0; k < PER_BLOCK; k++) held[k] = slot[k];
-        for (int k = 0; k < PER_BLOCK; k++) slot[k] = NULL;
-        for (int k = 0; k < PER_BLOCK; k++) slot[k] = held[k];
-        __atomic_add_fetch(&num_swaps, PER_BLOCK, __ATOMIC_RELAXED);
+        leaf *held[LEAVES_PER_BLOCK], *volatile *slot =
+                                          leaf_blocks[first + mo_rand_below(&r, part)]->slot;
+        for (int k = 0; k < LEAVES_PER_BLOCK; k++) held[k] = slot[k];
+        for (int k = 0; k < LEAVES_PER_BLOCK; k++) slot[k] = NULL;
+        for (int k = 0; k < LEAVES_PER_BLOCK; k++) slot[k] = held[k];
+        __atomic_add_fetch(&num_swaps, LEAVES_PER_BLOCK, __ATOMIC_RELAXED);
     }
     return NULL;
 }
 
 static void *litter(void *arg) {
     (void)arg;
-    while (LOAD(&is_running)) {
-        leaf *l = mound_new(leaf);
-        l->id = l->check = 0xdeadbeef;
-    }
+    while (LOAD(&is_running)) leaf_litter();
     return NULL;
 }
 
@@ -107,25 +75,11 @@ static void *collect_on(void *arg) {
     return NULL;
 }
 
-static size_t count_lost(void) {
-    uint8_t *seen = calloc(num_leaves, 1);
-    size_t lost = 0;
-    for (size_t i = 0; i < num_leaves; i++) {
-        const leaf *l = *slot_at(i);
-        if (!l || l->id >= num_leaves || l->check != mix(l->id) || seen[l->id])
-            lost++;
-        else
-            seen[l->id] = 1;
-    }
-    free(seen);
-    return lost;
-}
-
 static void run(void *(*mutator)(void *), uint64_t swaps) {
     uint64_t collections = test_steps(25);
     mound_mem_stats before = {.struct_bytes = sizeof before}, after = before;
     pthread_t thread[MUTATORS], litterer, collector;
-    plant();
+    leaves_plant(test_steps(400000) / LEAVES_PER_BLOCK * LEAVES_PER_BLOCK);
     clear_stack();
     num_swaps = 0;
     mound_read_mem_stats(&before);
@@ -143,7 +97,7 @@ static void run(void *(*mutator)(void *), uint64_t swaps) {
     pthread_join(collector, NULL);
     print_message("%llu swaps during %llu collections, barrier %s\n", (unsigned long long)num_swaps,
                   (unsigned long long)(after.num_gc - before.num_gc), after.barrier);
-    assert_int_equal(count_lost(), 0);
+    assert_int_equal(leaves_lost(), 0);
 }
 
 static void swapped_leaves_are_all_kept(void **state) {

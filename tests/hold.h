@@ -72,7 +72,7 @@ static inline void isolated(void (*body)(void)) {
     assert_true(pid >= 0);
     if (pid == 0) {
         is_isolated = true;
-        alarm(getenv("MOUND_DEBUG") ? 40 : 20);
+        alarm(TEST_TSAN ? 90 : getenv("MOUND_DEBUG") ? 40 : 20);
         body();
         _exit(0);
     }

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "sys/mapping.h"
+#include "sys/os_mem.h"
 
 enum { OS_PAGE = 4096 };
 
@@ -193,6 +194,24 @@ static void the_end_of_what_is_readable(void **state) {
     munmap(p, 5 * OS_PAGE);
 }
 
+/* A stack found by its mapping is a root up to that mapping's end: the library's own memory above
+ * must not be part of it. The kernel puts a new mapping below the last one, and joins them. */
+static void memory_of_the_library_is_not_joined_to_what_lies_below(void **state) {
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        char *ours = mo_os_map(3 * OS_PAGE, "mound: test"),
+             *below = map(3 * OS_PAGE, PROT_READ | PROT_WRITE);
+        uintptr_t lo = 0, hi = 0;
+        assert_non_null(ours);
+        assert_true(mo_mapping_of((uintptr_t)ours, &lo, &hi));
+        assert_int_equal(lo, (uintptr_t)ours);
+        munmap(below, 3 * OS_PAGE);
+        mo_os_unmap(ours, 3 * OS_PAGE);
+        assert_false(is_mapped(ours));
+        assert_false(is_mapped(ours - OS_PAGE));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_mapping_is_found_from_its_first_to_its_last_byte),
@@ -204,6 +223,7 @@ int main(void) {
         cmocka_unit_test(mappings_are_found_without_descriptors),
         cmocka_unit_test(mappings_are_found_after_the_main_thread_left),
         cmocka_unit_test(the_end_of_what_is_readable),
+        cmocka_unit_test(memory_of_the_library_is_not_joined_to_what_lies_below),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

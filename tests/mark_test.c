@@ -248,6 +248,7 @@ static void exactly_what_can_be_reached_survives(void **state) {
     }
     unsigned runs = test_runs((unsigned)(scaled(16) < 2 ? 2 : scaled(16)));
     size_t sum_dead = 0, sum_kept = 0;
+    unsigned num_rounds = 0, num_keeping = 0;
     for (unsigned run = 0; run < runs; run++) {
         graph g = {.num = run % 4 == 3 ? 20000 : 4000};
         g.num_roots = g.num / 50;
@@ -268,12 +269,11 @@ static void exactly_what_can_be_reached_survives(void **state) {
             apart(compare, &r);
             sum_dead += r.dead;
             sum_kept += r.kept;
+            num_rounds++;
+            num_keeping += r.kept * 100 > r.dead;
             if (r.lost || r.damaged)
                 fail_msg("round %d: of %zu reachable objects %zu were lost, %zu words changed",
                          round, r.live, r.lost, r.damaged);
-            if (r.kept * 10 > g.num)
-                fail_msg("round %d: %zu of %zu unreachable objects were kept", round, r.kept,
-                         r.dead);
             apart(change_graph, &g);
         }
         for (uint32_t i = 0; i < g.num; i++)
@@ -285,8 +285,13 @@ static void exactly_what_can_be_reached_survives(void **state) {
         free(g.root_to);
         mound_set_gc_percent(old);
     }
-    print_message("%zu of %zu unreachable objects were kept\n", sum_kept, sum_dead);
-    assert_true(sum_kept * 50 <= sum_dead + 1000);
+    print_message(
+        "%zu of %zu unreachable objects were kept, more than a hundredth in %u of %u rounds\n",
+        sum_kept, sum_dead, num_keeping, num_rounds);
+    /* A dead word of the stack or a register keeps one object by chance in a few rounds of a
+     * hundred, and with it what hangs on it, which may be a tenth of the graph: the sum says
+     * nothing. A collector that follows what is no pointer keeps many nearly always. */
+    assert_true(num_keeping * 2 <= num_rounds);
 }
 
 /* ---------------------------------------------------------------- shapes */

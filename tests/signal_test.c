@@ -165,7 +165,7 @@ static int count_lost(void (*keep)(place *p), int rounds) {
     return lost;
 }
 
-static int rounds_wanted(void) { return getenv("MOUND_DEBUG") ? 50 : 300; }
+static int rounds_wanted(void) { return getenv("MOUND_DEBUG") || TEST_TSAN ? 50 : 300; }
 
 static void a_callee_saved_register_is_a_root(void **state) {
     (void)state;

@@ -7,8 +7,11 @@
 #include <poll.h>
 #include <semaphore.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/select.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 
 /* A test in a process of its own. */
 #define TEST(name)                                                                                 \
@@ -317,6 +320,113 @@ static void in_dl_iterate_phdr(holder *h) { dl_iterate_phdr(on_object, h); }
 
 TEST(a_thread_that_allocates_under_the_loader_s_lock) { check_held(in_dl_iterate_phdr, NULL); }
 
+/* ---------------------------------------------------------------- threads that do not stop */
+
+enum { HELD_MS = 300 };
+
+static uint64_t now_ms(void) {
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* For the time of a test, what is written to standard error goes to a file. Names threads at once:
+ * before mound's first use. */
+static FILE *messages;
+static int real_stderr;
+
+static void catch_messages(void) {
+    char debug[200];
+    const char *old = getenv("MOUND_DEBUG");
+    snprintf(debug, sizeof debug, "%s%sgctrace=1", old ? old : "", old ? "," : "");
+    setenv("MOUND_DEBUG", debug, 1);
+    messages = tmpfile();
+    real_stderr = dup(STDERR_FILENO);
+    dup2(fileno(messages), STDERR_FILENO);
+}
+
+static bool was_said(const char *text) {
+    char line[512];
+    dup2(real_stderr, STDERR_FILENO);
+    rewind(messages);
+    while (fgets(line, sizeof line, messages))
+        if (strstr(line, text)) return true;
+    return false;
+}
+
+static void with_signals_blocked_unseen(holder *h) {
+    uint64_t all = ~(uint64_t)0, old;
+    h->extra = (int)syscall(SYS_gettid);
+    check(syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, &old, sizeof all) == 0);
+    announce(h);
+    for (uint64_t end = now_ms() + HELD_MS; now_ms() < end;) continue;
+    check(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, sizeof all) == 0);
+    while (!is_over(h)) sleep_us(1000);
+}
+
+static void check_named(const holder *h) {
+    char text[100];
+    snprintf(text, sizeof text, "thread %d has not stopped for", h->extra);
+    check(was_said(text));
+}
+
+TEST(a_thread_that_does_not_answer_is_waited_for_and_named) {
+    holder h = {.wait = with_signals_blocked_unseen};
+    catch_messages();
+    check_held_with(&h, NULL);
+    check_named(&h);
+}
+
+/* Another process: it is told a thread, holds it, says 0 or errno, and lets it go after a while. */
+static _Noreturn void debugger_main(const int *fd) {
+    int tid = 0, result = 0;
+    check(read(fd[0], &tid, sizeof tid) == sizeof tid);
+    if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) != 0 ||
+        ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) != 0 || waitpid(tid, NULL, __WALL) != tid)
+        result = errno;
+    check(write(fd[1], &result, sizeof result) == sizeof result);
+    sleep_us(HELD_MS * 1000);
+    ptrace(PTRACE_DETACH, tid, NULL, NULL);
+    _exit(0);
+}
+
+static void spin_with_a_name(holder *h) {
+    h->extra = (int)syscall(SYS_gettid);
+    spin(h);
+}
+
+TEST(a_thread_held_by_a_debugger_is_waited_for_and_named) {
+    int there[2], back[2], result = 0;
+    check(pipe(there) == 0 && pipe(back) == 0);
+    pid_t debugger = fork();
+    if (debugger == 0) debugger_main((int[]){there[0], back[1]});
+    check(debugger > 0);
+    prctl(PR_SET_PTRACER, debugger, 0, 0, 0); /* where only parents may; elsewhere refused */
+    catch_messages();
+    holder h = {.wait = spin_with_a_name};
+    mound_weak w = hold_prepare(&h);
+    clear_stack();
+    check(pthread_create(&h.thread, NULL, hold_main, &h) == 0);
+    await(&h.phase, 1);
+    check(write(there[1], &h.extra, sizeof h.extra) == sizeof h.extra);
+    check(read(back[0], &result, sizeof result) == sizeof result);
+    uint64_t begin = now_ms();
+    collect(5);
+    uint64_t took = now_ms() - begin;
+    bool alive = is_alive(w);
+    STORE(&h.phase, 2);
+    pthread_join(h.thread, NULL);
+    check(alive && h.ok);
+    check(waitpid(debugger, NULL, 0) == debugger);
+    if (result != 0) {
+        was_said("");
+        printf("skipped: ptrace is refused here (errno %d)\n", result);
+        return;
+    }
+    check_named(&h);
+    check(took >= HELD_MS / 2);
+}
+
 int main(int argc, char **argv) {
     watchdog();
     const struct CMUnitTest tests[] = {
@@ -338,6 +448,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_thread_in_epoll_pwait_with_all_signals_masked),
         cmocka_unit_test(a_thread_in_a_handler_that_masks_all_signals),
         cmocka_unit_test(a_thread_that_allocates_under_the_loader_s_lock),
+        cmocka_unit_test(a_thread_that_does_not_answer_is_waited_for_and_named),
+        cmocka_unit_test(a_thread_held_by_a_debugger_is_waited_for_and_named),
     };
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,10 +2,13 @@
 #include "hold.h"
 
 #include <dirent.h>
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <threads.h>
 
 #include "sched/interpose.h"
+#include "sched/runtime_thread.h"
 
 /* ---------------------------------------------------------------- before mound's first use */
 
@@ -234,17 +237,9 @@ static void a_stack_of_the_users_is_scanned(void **state) {
     free(from_malloc);
 }
 
-/* Holds a list at the far end of a deep stack. */
-static NOINLINE void wait_deep(holder *h) {
-    volatile char deep[100 << 10];
-    deep[0] = 1;
-    wait_spinning(h);
-    deep[sizeof deep - 1] = 1;
-}
-
 static void the_whole_of_a_deep_stack_is_scanned(void **state) {
     (void)state;
-    holder h = {.wait = wait_deep};
+    holder h = {.wait = wait_far_below};
     check_held_with(&h, NULL);
 }
 
@@ -597,6 +592,60 @@ static void a_thread_that_ends_gives_its_cache_back(void **state) {
     assert_in_range(after.metadata_bytes, 0, before.metadata_bytes + (1 << 20));
 }
 
+/* ---------------------------------------------------------------- the library's own threads */
+
+/* The slice the scheduler gives a thread; 0 where the kernel does not tell (Linux before 6.12). */
+static uint64_t slice_of(long tid) {
+    mo_slice_attr attr = {0};
+    assert_int_equal(syscall(SYS_sched_getattr, tid, &attr, sizeof attr, 0), 0);
+    return attr.slice_ns;
+}
+
+static bool may_set_slices(void) {
+    mo_slice_attr attr = {0};
+    return syscall(SYS_sched_getattr, 0, &attr, sizeof attr, 0) == 0 &&
+           syscall(SYS_sched_setattr, 0, &attr, 0) == 0;
+}
+
+static bool computes_for_long(const char *tid) {
+    char path[300], name[32] = "";
+    snprintf(path, sizeof path, "/proc/self/task/%s/comm", tid);
+    FILE *f = fopen(path, "r");
+    bool ok = f && fgets(name, sizeof name, f);
+    if (f) fclose(f);
+    return ok && (!strncmp(name, "mound-mark", 10) || !strncmp(name, "mound-gc", 8) ||
+                  !strncmp(name, "mound-back", 10));
+}
+
+static void who_wakes_goes_before_the_collectors_threads(void **state) {
+    (void)state;
+    uint64_t ours = slice_of(0);
+    if (ours == 0 || sched_getscheduler(0) != SCHED_OTHER || !may_set_slices()) {
+        print_message("skipped: the kernel tells no slice (%llu) or lets nobody set it, or another "
+                      "policy is in force\n",
+                      (unsigned long long)ours);
+        skip();
+    }
+    static node *list; /* a heap for which a second mark worker is woken */
+    list = make_list(6, 200000);
+    mound_gc();
+    mound_gc();
+    DIR *dir = opendir("/proc/self/task");
+    assert_non_null(dir);
+    int num = 0;
+    for (struct dirent *e; (e = readdir(dir));)
+        if (computes_for_long(e->d_name)) {
+            assert_true(slice_of(atol(e->d_name)) > ours);
+            num++;
+        }
+    closedir(dir);
+    print_message("%d threads of the collector with longer slices than %llu ns\n", num,
+                  (unsigned long long)ours);
+    assert_true(num > 0);
+    assert_true(list_ok(list, 6, 200000));
+    list = NULL;
+}
+
 int main(void) {
     watchdog();
     pthread_key_create(&old_key, destroy_old); /* before the library makes its own */
@@ -621,6 +670,7 @@ int main(void) {
         cmocka_unit_test(destructors_may_allocate_in_every_round),
         cmocka_unit_test(what_the_last_destructor_gets_is_kept),
         cmocka_unit_test(a_thread_that_ends_gives_its_cache_back),
+        cmocka_unit_test(who_wakes_goes_before_the_collectors_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

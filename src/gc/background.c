@@ -121,6 +121,7 @@ static void *background_main(void *arg) {
     uint64_t seen_alloc = 0, idle_since = mo_clock_ns();
     uint64_t next_tick = 0;
     mo_the_heap.runs_low = wake;
+    mo_runtime_thread_prefer_others();
     for (;;) {
         uint32_t now = mo_load_rlx(&wake_word); /* only to sleep on */
         prefault();

@@ -27,9 +27,11 @@
 #include "gc/roots.h"
 #include "gc/types.h"
 #include "sched/census.h"
+#include "sched/g.h"
 
 enum {
     WORKER_BYTES = 2 << 20, /* live heap per mark worker: a smaller share is not worth waking one */
+    GOROUTINE_WORK = 256,   /* bytes whose marking takes as long as a look at a stack */
     LOADER_TRIES = 100,
 #if MO_MUTANT_barrier_forgets_final
     MAX_ROUNDS = 0, /* so that the last stop has all to do */
@@ -38,11 +40,11 @@ enum {
 #endif
     STOP_NS = 150000, /* what a stop takes that has nothing to scan */
 
-    BRAKE_ROUND = 4, /* earlier ones make copies of pages, which pay in later ones */
-    BRAKE_NS = 200000,
+    BRAKE_ROUND = 4,    /* earlier ones make copies of pages, which pay in later ones */
     COPIES_SHARE = 32,  /* one part in so many of the heap for copies of pages */
     RATE_NS = 100000,   /* a shorter time says nothing about the rate of allocation */
-    HELPER_PAGES = 500, /* helpers are woken in the last stop for so many, */
+    HELPER_PAGES = 100, /* helpers are woken in the last stop for so many, */
+    HELPER_REPORTS = 8, /* or so many reports, */
     HELPER_ROOTS = 64,  /* or so many pieces of roots */
 };
 
@@ -58,6 +60,7 @@ typedef struct cycle {
     uint32_t num_rounds;
     uint64_t predicted_ns; /* of the last stop */
     bool has_braked;
+    bool is_over_limit;
     uint64_t throttled_before; /* all waiting for marking until it began */
     uint32_t workers;
     mo_mark_result mark;
@@ -72,7 +75,8 @@ static void begin_sweep(mo_central *c, void *arg) {
  * second worker wakes. */
 static uint32_t choose_workers(void) {
     mo_gc *gc = &mo_the_gc;
-    return (uint32_t)mo_min(1 + gc->marked_bytes / WORKER_BYTES, gc->max_workers);
+    uint64_t work = gc->marked_bytes + mo_g_count() * GOROUTINE_WORK;
+    return (uint32_t)mo_min(1 + work / WORKER_BYTES, gc->max_workers);
 }
 
 /* Stops the world with an up-to-date list of loaded objects. */
@@ -113,6 +117,7 @@ static void end_mark(mo_thread *t, cycle *c, uint64_t black_bytes) {
     mo_heap *h = &mo_the_heap;
     c->mark = mo_mark_totals();
     gc->root_bytes = c->mark.root_bytes - mo_min(gc->stack_bytes, c->mark.root_bytes);
+    gc->stack_bytes += c->mark.stack_bytes;
     c->marked_ns = mo_clock_ns();
     if (gc->debug.checkmark) mo_check_mark(t->sp);
 #if MO_VARIETY >= 2
@@ -155,14 +160,24 @@ static void begin_mark(mo_thread *t) {
     gc->stack_bytes = mo_roots_add_all(t);
 }
 
+/* For the last run. A second mark that checks the first looks at ranges only. Returns the pieces.
+ */
+static uint32_t add_goroutines(void) {
+    mo_gc *gc = &mo_the_gc;
+    if (!gc->debug.checkmark) return mo_roots_add_goroutines();
+    gc->stack_bytes += mo_roots_add_goroutine_ranges();
+    return 0;
+}
+
 static void run_stopped(mo_thread *t, cycle *c) {
     begin_mark(t);
     mo_mark_scan_manual();
+    add_goroutines();
     mo_mark_run(c->workers - 1, true);
     end_mark(t, c, 0);
 }
 
-static void count_cycle(const cycle *c) {
+static void count_cycle(cycle *c) {
     mo_gc *gc = &mo_the_gc;
     uint64_t pause = c->end_ns - c->stop_ns, first = c->first_end_ns - c->first_stop_ns;
     gc->num_gc++;
@@ -186,7 +201,9 @@ static void count_cycle(const cycle *c) {
     mo_gc_alloc_totals(&objects, &bytes, &freed_objects, &freed_bytes);
     mo_store_rlx(&gc->alloc_at_last, bytes); /* the background thread glances at it */
     gc->last_end_ns = c->end_ns;
+    uint64_t over_limit = gc->num_over_limit;
     mo_pacer_set();
+    c->is_over_limit = gc->num_over_limit != over_limit;
 }
 
 /* Go's line, so that its readers work. Where the mark was made in one stop, the concurrent phase is
@@ -210,6 +227,11 @@ static void trace_cycle(const cycle *c) {
              (unsigned long long)c->goal >> 20, (unsigned long long)gc->stack_bytes >> 20,
              (unsigned long long)gc->root_bytes >> 20, c->workers,
              c->reason == MO_GC_FORCED ? " (forced)" : "");
+    if (c->is_over_limit)
+        mo_print(
+            "mound: gc %llu: the memory limit of %llu MB leaves the program less than half of the "
+            "time: exceeded\n",
+            (unsigned long long)gc->num_gc, (unsigned long long)gc->memory_limit >> 20);
     if (!is_split) return;
     char rounds[128];
     size_t len = 0;
@@ -263,10 +285,10 @@ static void pre_clean(cycle *c, uint32_t num_helpers) {
     uint64_t last = UINT64_MAX, taken_ns = c->first_end_ns;
     while (c->num_rounds < MAX_ROUNDS) {
         uint64_t begin = mo_clock_ns();
-        uint64_t pages = mo_barrier_take();
-        c->round_pages[c->num_rounds++] = pages;
+        mo_barrier_take();
         mo_mark_run(num_helpers, false);
-        uint64_t end = mo_clock_ns();
+        uint64_t end = mo_clock_ns(), pages = mo_barrier_num_rescanned();
+        c->round_pages[c->num_rounds++] = pages;
         if (pages >= HELPER_PAGES)
             gc->page_ns = (double)(end - begin) / (double)pages * (num_helpers + 1);
         double per_ns = (double)pages / (double)(begin - taken_ns + 1);
@@ -275,7 +297,7 @@ static void pre_clean(cycle *c, uint32_t num_helpers) {
         if (pages > last / 5 * 4) {
             if (c->has_braked) return;
             c->has_braked = c->num_rounds >= BRAKE_ROUND;
-            if (c->has_braked) mo_pace_brake(BRAKE_NS);
+            if (c->has_braked) mo_pace_brake();
         }
         last = pages;
         taken_ns = begin;
@@ -286,11 +308,15 @@ static void last_stop(mo_thread *t, cycle *c) {
     c->stop_ns = mo_clock_ns();
     stop_with_roots(t);
     c->stopped_ns = mo_clock_ns();
-    uint64_t pages = mo_barrier_final();
-    c->round_pages[c->num_rounds++] = pages;
+    uint32_t reports = mo_barrier_final();
     mo_the_gc.stack_bytes = mo_roots_add_all(t);
-    bool is_small = pages < HELPER_PAGES && mo_mark_num_roots() < HELPER_ROOTS;
+    reports += add_goroutines();
+    uint64_t expected = c->num_rounds > 0 ? c->round_pages[c->num_rounds - 1] : HELPER_PAGES;
+    bool is_small =
+        reports < HELPER_REPORTS && expected < HELPER_PAGES && mo_mark_num_roots() < HELPER_ROOTS;
+    if (mo_the_gc.debug.checkmark) is_small = true; /* see find_work */
     mo_mark_run(is_small ? 0 : c->workers - 1, true);
+    c->round_pages[c->num_rounds++] = mo_barrier_num_rescanned();
     end_mark(t, c, claimed_bytes() - c->claimed_before);
     c->end_ns = mo_clock_ns();
     count_cycle(c);
@@ -305,7 +331,7 @@ static void release_empty(mo_central *c, void *arg) {
 
 static bool mark_while_threads_run(mo_thread *t, cycle *c) {
 #if !MO_MUTANT_barrier_arms_late
-    if (!mo_barrier_arm()) return false;
+    if (!mo_barrier_arm(c->workers)) return false;
 #endif
     first_stop(t, c);
     mo_pace_begin_mark();
@@ -313,9 +339,11 @@ static bool mark_while_threads_run(mo_thread *t, cycle *c) {
     uint64_t before_ns = mo_the_gc.last_end_ns;
     uint32_t num_helpers = c->workers - 1;
     mo_mark_scan_manual_pages();
+    mo_roots_settle_stacks();
+    mo_roots_add_goroutines();
     mo_mark_run(num_helpers, false);
 #if MO_MUTANT_barrier_arms_late
-    mo_barrier_arm();
+    mo_barrier_arm(c->workers);
 #endif
     mo_pace_mark_done();
     mo_page_copies_begin(c->live_before / COPIES_SHARE);

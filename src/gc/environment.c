@@ -14,7 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sched/sched.h"
 #include "sys/cgroup.h"
+
+enum { GOROUTINE_STACK_BYTES = 256 << 10 };
 
 /* A decimal number in lo..hi that is all of text[0..len). */
 static bool read_number(const char *text, size_t len, long long lo, long long hi, long long *out) {
@@ -67,6 +70,8 @@ enum {
     INITTRACE,
     SYSFAULT,
     HEAPEND,
+    SCHEDTRACE,
+    YIELD,
     NUM_KEYS
 };
 static const debug_key keys[NUM_KEYS] = {
@@ -81,6 +86,8 @@ static const debug_key keys[NUM_KEYS] = {
     [HEAPEND] = {"heapend", 1},
     [POISON] = {"poison", 1},
     [VECTOR] = {"vector", MO_CPU_AVX512},
+    [SCHEDTRACE] = {"schedtrace", INT_MAX},
+    [YIELD] = {"yield", INT_MAX},
 };
 
 static void apply(mo_environment *env, int key, long long value) {
@@ -97,6 +104,8 @@ static void apply(mo_environment *env, int key, long long value) {
     case INITTRACE: d->inittrace = value != 0; break;
     case SYSFAULT: d->sysfault = (uint64_t)value; break;
     case HEAPEND: env->heap_ends = value != 0; break;
+    case SCHEDTRACE: env->sched_trace_ms = (uint32_t)value; break;
+    case YIELD: env->yield_seed = (uint32_t)value; break;
     }
 }
 
@@ -111,18 +120,31 @@ static bool read_debug(mo_environment *env, const char *text, char *error, size_
         bool ok = key < NUM_KEYS && name_len < len &&
                   read_number(text + name_len + 1, len - name_len - 1, 0, keys[key].max, &value);
         if (len > 0 && !ok) {
-            snprintf(error, error_len,
-                     "MOUND_DEBUG: cannot read \"%.*s\"; use key=number with gctrace, gcstress, "
-                     "gccheckmark, scribble, "
-                     "poison, verify, seed, inittrace, sysfault, heapend or vector, separated by "
-                     "commas",
-                     (int)mo_min(len, 60), text);
+            snprintf(
+                error, error_len,
+                "MOUND_DEBUG: cannot read \"%.*s\"; use key=number with gctrace, gcstress, "
+                "gccheckmark, scribble, "
+                "poison, verify, seed, inittrace, sysfault, heapend, vector, schedtrace or yield, "
+                "separated by commas",
+                (int)mo_min(len, 60), text);
             return false;
         }
         if (ok) apply(env, key, value);
         text += len + (text[len] == ',');
     }
     return true;
+}
+
+/* Processors by affinity, no more than the control group's quota rounded up, but two where there
+ * are: one that waits in the system does not stop the rest. */
+static int default_procs(void) {
+    int cpus = (int)mo_cpu_count();
+    int64_t quota = mo_cgroup_cpu_millis();
+    if (quota < (int64_t)cpus * 1000) {
+        int least = cpus < 2 ? cpus : 2, whole = (int)((quota + 999) / 1000);
+        cpus = whole < least ? least : whole;
+    }
+    return cpus > MO_MAX_PROCS / 2 ? MO_MAX_PROCS / 2 : cpus;
 }
 
 bool mo_environment_read(mo_environment *env, char *error, size_t error_len) {
@@ -163,6 +185,27 @@ bool mo_environment_read(mo_environment *env, char *error, size_t error_len) {
             return false;
         }
         env->max_workers = (uint32_t)n;
+    }
+    env->max_procs = default_procs();
+    text = getenv("MOUND_MAXPROCS");
+    if (text && *text) {
+        if (!read_number(text, strlen(text), 1, MO_MAX_PROCS / 2, &n)) {
+            snprintf(error, error_len, "MOUND_MAXPROCS=%.60s cannot be read; use 1 to %d", text,
+                     MO_MAX_PROCS / 2);
+            return false;
+        }
+        env->max_procs = (int)n;
+    }
+    env->goroutine_stack_bytes = GOROUTINE_STACK_BYTES;
+    text = getenv("MOUND_STACK");
+    if (text && *text) {
+        if (!read_quantity(text, sizes, &n) || n < MO_STACK_MIN_BYTES ||
+            (size_t)n > MO_STACK_MAX_BYTES) {
+            snprintf(error, error_len,
+                     "MOUND_STACK=%.60s cannot be read; use a size from 64KiB to 1GiB", text);
+            return false;
+        }
+        env->goroutine_stack_bytes = (size_t)n;
     }
     env->pause_target_ns = 1000000;
     text = getenv("MOUND_PAUSE_TARGET");

@@ -19,6 +19,10 @@ typedef struct mo_environment {
     uint64_t pause_target_ns;
     int64_t memory_limit;      /* bytes; INT64_MAX: none */
     mo_cpu_level vector_level; /* at most */
+    int max_procs;
+    size_t goroutine_stack_bytes;
+    uint32_t sched_trace_ms; /* 0: off */
+    uint32_t yield_seed;     /* 0: off */
     mo_debug debug;
 } mo_environment;
 

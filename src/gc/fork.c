@@ -19,6 +19,7 @@
 
 #include "gc/background.h"
 #include "gc/barrier.h"
+#include "gc/closing.h"
 #include "gc/cycle.h"
 #include "gc/driver.h"
 #include "gc/gc.h"
@@ -29,6 +30,7 @@
 #include "sched/census.h"
 #include "sched/interpose.h"
 #include "sched/registry.h"
+#include "sched/sched.h"
 
 static void lock_central(mo_central *c, void *arg) {
     (void)arg;
@@ -58,6 +60,7 @@ static void await_sweep(mo_span *s) {
 static bool is_in_cycle; /* phase lock: a collection marks beside the program */
 
 static void before(void) {
+    mo_closing_fork_begin();
     mo_thread *t = mo_self;
     if (mo_is_registered(t)) {
         mo_runtime_enter(t); /* nobody may stop us between here and the end of the fork */
@@ -76,6 +79,7 @@ static void before(void) {
     mo_lock_acquire(mo_specials_lock());
     mo_lock_acquire(mo_cleanup_queue_lock());
     mo_lock_acquire(mo_types_lock());
+    mo_sched_fork_begin();
     mo_gc_each_central(true, lock_central, NULL);
     /* Sweeping threads need the heap lock to give pages back only after sweepgen is stored. */
     mo_lock_acquire(&mo_the_heap.lock);
@@ -90,6 +94,7 @@ static void before(void) {
 static void unlock_inner(void) {
     mo_lock_release(&mo_the_heap.lock);
     mo_gc_each_central(true, unlock_central, NULL);
+    mo_sched_fork_end();
     mo_lock_release(mo_types_lock());
     mo_lock_release_unranked(mo_cleanup_queue_lock());
     mo_lock_release_unranked(mo_specials_lock());
@@ -107,6 +112,7 @@ static void unlock_outer(void) {
 static void after_in_parent(void) {
     unlock_inner();
     unlock_outer();
+    mo_closing_fork_end();
 }
 
 static void adopt_orphan(mo_span *s) {
@@ -133,7 +139,9 @@ static void after_in_child(void) {
     mo_driver_after_fork();
     mo_background_after_fork();
     mo_cleanups_after_fork();
+    mo_sched_after_fork(mo_self);
     unlock_outer();
+    mo_closing_fork_end_in_child();
 }
 
 int mo_fork_init(void) { return pthread_atfork(before, after_in_parent, after_in_child); }

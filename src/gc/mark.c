@@ -49,15 +49,14 @@
 #include "sys/valgrind.h"
 
 enum {
-    FIFO_LEN = MO_VARIETY >= 2 ? 4 : 16, /* power of two */
-    BATCH_LEN = FIFO_LEN / 2,
+    FIFO_LEN = MO_VARIETY >= 2 ? 4 : 32, /* power of two */
+    BATCH_LEN = MO_VARIETY >= 2 ? 2 : 8,
     OBLET_BYTES = MO_VARIETY >= 2 ? 1024 : 128 << 10,
     ROOT_CHUNK_BYTES = 256 << 10,
     SHARE_MIN = 4,    /* candidates worth sharing: the oldest of a tree are its largest parts */
     SHARE_EVERY = 64, /* objects between looks at who is idle */
     MAX_CREDIT_NS = 1000000,
     TELL_BYTES = 128 << 10, /* scanned between two words to the pacer */
-    MAX_WORKERS = 64,
     SCAN_AHEAD_WORDS = 64,
 };
 
@@ -66,13 +65,14 @@ enum { TAG_OBLET = 1, TAG_PAGE = 2, TAG_MASK = 7 }; /* low bits of a candidate *
 typedef struct mo_marker {
     mo_workbuf *buf;
     uint64_t bytes, objects;
-    uint64_t page_bytes; /* scanned again */
-    uint64_t told_bytes; /* of both, told to the pacer */
-    uint64_t told_ns;    /* when it yielded last */
-    int64_t credit_ns;   /* worked more than it waited since */
-    uint32_t id;         /* 0 .. num_workers - 1 */
-    uint32_t seen_go;    /* helper: the run before its first, set by who starts it */
-    mo_workbuf first;    /* so that a worker can work even if memory is exhausted */
+    uint64_t page_bytes;  /* scanned again */
+    uint64_t range_bytes; /* of mo_mark_scan_range, since the run began */
+    uint64_t told_bytes;  /* of both, told to the pacer */
+    uint64_t told_ns;     /* when it yielded last */
+    int64_t credit_ns;    /* worked more than it waited since */
+    uint32_t id;          /* 0 .. num_workers - 1 */
+    uint32_t seen_go;     /* helper: the run before its first, set by who starts it */
+    mo_workbuf first;     /* so that a worker can work even if memory is exhausted */
 } mo_marker;
 
 typedef struct root_range {
@@ -84,12 +84,16 @@ static MO_GLOBAL struct {
     root_range *roots;
     size_t num_roots, cap_roots;
     size_t next_root; /* atomic: next range nobody took */
+    mo_mark_report_fn *report, *stacks;
+    uint32_t num_reports, num_stacks; /* of either; numbered through */
+    uint32_t next_report;             /* atomic: likewise */
+    bool is_recovering;               /* alone, in steps of one buffer */
     uint32_t num_workers, idle, overflow;
     bool heap_ends;
     mo_cpu_level level;
     /* helpers: [H] go is stored with release, [J] loaded with acquire; done likewise [D]/[E] */
     uint32_t num_helpers, go, done;
-    mo_marker *marker[MAX_WORKERS];
+    mo_marker *marker[MO_MARK_MAX_WORKERS];
     uint64_t helper_cpu_ns;
     /* Of the mark that runs; the thread that drives it. */
     uint64_t root_bytes, cpu_ns;
@@ -137,9 +141,12 @@ static MO_NOINLINE void share_half(mo_marker *m) {
     mo_workbuf_push_full(&g.pool, b);
 }
 
+/* It may grow while marking runs: what is there then is black, and its pages count as written. */
+MO_INLINE uintptr_t heap_bytes(void) { return mo_load_rlx(&mo_map.used_bytes); /* see above */ }
+
 /* Words of [lo, hi), both aligned, that point into the heap become candidates. */
 MO_INLINE void scan_words(mo_marker *m, uintptr_t lo, uintptr_t hi) {
-    uintptr_t base = mo_map.base, used = mo_map.used_bytes;
+    uintptr_t base = mo_map.base, used = heap_bytes();
     for (const uintptr_t *p = (const uintptr_t *)lo; p < (const uintptr_t *)hi; p++) {
         uintptr_t w = mo_cpu_peek(p);
         if (w - base < used) push(m, w & ~(uintptr_t)7);
@@ -149,7 +156,7 @@ MO_INLINE void scan_words(mo_marker *m, uintptr_t lo, uintptr_t hi) {
 /* The same for words that may also be one past the end of an object: where w is exactly a slot's
  * base, the slot before it counts too. */
 MO_INLINE void scan_ambiguous(mo_marker *m, uintptr_t lo, uintptr_t hi) {
-    uintptr_t base = mo_map.base, used = mo_map.used_bytes;
+    uintptr_t base = mo_map.base, used = heap_bytes();
     for (const uintptr_t *p = (const uintptr_t *)lo; p < (const uintptr_t *)hi; p++) {
         uintptr_t w = mo_cpu_peek(p);
         if (w - base < used) push(m, w & ~(uintptr_t)7);
@@ -165,7 +172,7 @@ MO_INLINE void scan_ambiguous(mo_marker *m, uintptr_t lo, uintptr_t hi) {
 
 static MO_NOINLINE void scan_typed(mo_marker *m, uintptr_t obj, const mo_span *s) {
     const mo_type_info *type = s->type;
-    uintptr_t base = mo_map.base, used = mo_map.used_bytes;
+    uintptr_t base = mo_map.base, used = heap_bytes();
     size_t step = type->bytes;
     /* A small object is one element; a large one is an array of them. */
     size_t num = s->size_class ? 1 : s->elem_bytes / step;
@@ -238,7 +245,8 @@ MO_INLINE void lane_push(lane *l, uintptr_t w) { l->item[l->num++] = w & ~(uintp
  * mark. Pays where many pointers lead to few objects. */
 MO_INLINE void lane_push_unmarked(lane *l, uintptr_t w) {
     uintptr_t off = w - l->base;
-    uint32_t page = (uint32_t)(off >> MO_PAGE_SHIFT), info = mo_map.info[page];
+    uint32_t page = (uint32_t)(off >> MO_PAGE_SHIFT);
+    uint32_t info = mo_load_acq(&mo_map.info[page]); /* [Y] pairs with heap.c [Z] */
     if (MO_UNLIKELY((info & 0xff) == 0)) {
         lane_push(l, w);
         return;
@@ -329,9 +337,9 @@ MO_INLINE void scan_object(lane *l, uint32_t first, uint32_t info, uintptr_t obj
         lane_room(l, 64);
         for (uint64_t bits = type->bitmap; bits; bits &= bits - 1) {
 #if MO_MUTANT_mark_typed_next_word
-            uintptr_t w = ((const uintptr_t *)obj)[mo_ctz64(bits) + 1];
+            uintptr_t w = mo_cpu_peek(&((const uintptr_t *)obj)[mo_ctz64(bits) + 1]);
 #else
-            uintptr_t w = ((const uintptr_t *)obj)[mo_ctz64(bits)];
+            uintptr_t w = mo_cpu_peek(&((const uintptr_t *)obj)[mo_ctz64(bits)]);
 #endif
             if (w - l->base < l->used) lane_push(l, w);
         }
@@ -402,7 +410,7 @@ static bool is_full_here(const mo_span *s, uintptr_t lo, uintptr_t hi) {
 /* Words of a page that differ from those at copy, where they stand afterwards. */
 static MO_NOINLINE void scan_changed(mo_marker *m, uintptr_t lo, size_t bytes, uintptr_t *copy) {
     const uintptr_t *p = (const uintptr_t *)lo;
-    uintptr_t base = mo_map.base, used = mo_map.used_bytes;
+    uintptr_t base = mo_map.base, used = heap_bytes();
     for (size_t i = 0; i < bytes / sizeof *p; i++) {
         uintptr_t w = mo_cpu_peek(&p[i]);
         if (MO_LIKELY(w == copy[i])) continue;
@@ -470,8 +478,28 @@ static bool take_root(root_range *out) {
     return true;
 }
 
-/* Another buffer or root range; false when all work everywhere is done. */
+static bool take_report(uint32_t *out) {
+    uint32_t num = g.num_reports + g.num_stacks;
+    if (mo_load_rlx(&g.next_report) >= num) return false; /* a glance */
+    *out = mo_add_rlx(&g.next_report, 1) - 1;             /* as in take_root */
+#if MO_MUTANT_mark_drops_report
+    return *out > 0 && *out < num;
+#endif
+    return *out < num;
+}
+
+/* Another buffer, root range or report; false when all work everywhere is done. */
 static MO_NOINLINE bool find_work(mo_marker *m) {
+    uint32_t i;
+    if (take_report(&i)) {
+        if (i < g.num_reports)
+            g.report(m, m->id, i);
+        else
+            g.stacks(m, m->id, i - g.num_reports);
+        return true;
+    }
+    /* After the reports, whose addresses may stay on a worker's stack, which may be part of a root
+     * (a coroutine's stack, found by its mapping): check.c would take them for objects missed. */
     root_range r;
     if (take_root(&r)) {
         scan_ambiguous(m, r.lo, r.hi);
@@ -513,7 +541,7 @@ MO_INLINE bool prefetch(uintptr_t candidate, uintptr_t base, fifo_entry *out) {
     out->candidate = candidate;
     if (MO_UNLIKELY(candidate & TAG_MASK)) return true;
     uint32_t page = (uint32_t)((candidate - base) >> MO_PAGE_SHIFT);
-    out->info = mo_map.info[page];
+    out->info = mo_load_acq(&mo_map.info[page]); /* [Y] pairs with heap.c [Z] */
     if (MO_UNLIKELY(out->info == 0)) return false;
     out->first = mo_info_first_page(page, out->info);
     const uint64_t *mark = &mo_map.mark[(size_t)out->first * MO_BITS_PAGE_WORDS];
@@ -606,7 +634,7 @@ static MO_NOINLINE void tell_pacer(mo_marker *m) {
 MO_INLINE void drain(mo_marker *m, bool parallel, mo_cpu_level level) {
     fifo_entry fifo[FIFO_LEN];
     uint32_t head = 0, tail = 0, since_share = 0;
-    lane l = {.m = m, .base = mo_map.base, .used = mo_map.used_bytes};
+    lane l = {.m = m, .base = mo_map.base, .used = heap_bytes()};
     lane_enter(&l);
     for (;;) {
         if (MO_LIKELY(l.num > 0)) {
@@ -681,12 +709,13 @@ static void work(mo_marker *m) {
 static void *helper_main(void *arg) {
     mo_marker *m = arg;
     uint32_t seen = m->seen_go;
+    mo_runtime_thread_prefer_others();
     for (;;) {
         uint32_t go;
         while ((go = mo_load_acq(&g.go)) == seen)
             mo_futex_wait(&g.go, seen, -1); /* [J] pairs with [H] */
         seen = go;
-        if (m->id > go % MAX_WORKERS) continue; /* only as many as this run wants */
+        if (m->id > go % MO_MARK_MAX_WORKERS) continue; /* only as many as this run wants */
         uint64_t cpu = mo_clock_thread_cpu_ns();
         work(m);
         mo_add_rlx(&g.helper_cpu_ns, mo_clock_thread_cpu_ns() - cpu);  /* published by done */
@@ -704,7 +733,7 @@ static mo_marker *make_marker(uint32_t id) {
 }
 
 uint32_t mo_mark_prepare(uint32_t num) {
-    if (num > MAX_WORKERS - 1) num = MAX_WORKERS - 1;
+    if (num > MO_MARK_MAX_WORKERS - 1) num = MO_MARK_MAX_WORKERS - 1;
     while (g.num_helpers < num) {
         uint32_t i = g.num_helpers + 1;
         if (!g.marker[i]) g.marker[i] = make_marker(i);
@@ -720,7 +749,9 @@ uint32_t mo_mark_prepare(uint32_t num) {
 void mo_mark_after_fork(void) {
     g.num_helpers = 0;
     g.go = g.done = 0;
-    for (uint32_t i = 0; i < MAX_WORKERS && g.marker[i]; i++) { /* they may have been at work */
+    g.num_reports = g.num_stacks = 0;
+    /* They may have been at work. */
+    for (uint32_t i = 0; i < MO_MARK_MAX_WORKERS && g.marker[i]; i++) {
         g.marker[i]->buf = &g.marker[i]->first;
         g.marker[i]->first.num = 0;
     }
@@ -747,10 +778,10 @@ void mo_mark_add_root(uintptr_t lo, uintptr_t hi) {
             size_t cap = g.cap_roots ? g.cap_roots * 2 : 4096;
             root_range *bigger = mo_os_map(cap * sizeof *bigger, "mound roots");
             if (!bigger) {
-                /* No room to note it: mark from it here and now, alone. */
+                /* No room to note it: mark from it here and now, alone; the first time from all
+                 * that is noted as well. */
                 g.num_workers = 1;
                 scan_and_drain(g.marker[0], lo, hi);
-                mo_store_rlx(&g.next_root, 0); /* alone; marking a range twice does no harm */
                 return;
             }
             if (g.roots) {
@@ -843,8 +874,7 @@ static void rescan_marked(mo_marker *m) {
     }
 }
 
-uint64_t mo_mark_rescan(uintptr_t lo, uintptr_t hi) {
-    mo_marker *m = g.marker[0];
+uint64_t mo_mark_rescan(mo_marker *m, uintptr_t lo, uintptr_t hi) {
     uint64_t num = 0;
     hi = mo_min(hi, mo_map.base + mo_load_acq(&mo_map.used_bytes)); /* [F] pairs with heap.c [G] */
     for (; lo < hi; lo += MO_OS_PAGE_BYTES) {
@@ -883,12 +913,15 @@ static void recover_from_overflow(mo_marker *m) {
         for (size_t i = 0; i < g.num_roots; i++) {
             scan_and_drain(m, g.roots[i].lo, g.roots[i].hi);
         }
+        g.is_recovering = true;
+        for (uint32_t i = 0; i < g.num_stacks; i++) g.stacks(m, m->id, i);
+        g.is_recovering = false;
         rescan_marked(m);
     }
 }
 
 void mo_mark_begin(void) {
-    for (uint32_t i = 0; i < MAX_WORKERS && g.marker[i]; i++)
+    for (uint32_t i = 0; i < MO_MARK_MAX_WORKERS && g.marker[i]; i++)
         g.marker[i]->bytes = g.marker[i]->objects = g.marker[i]->page_bytes =
             g.marker[i]->told_bytes = 0;
     g.root_bytes = g.cpu_ns = 0;
@@ -899,11 +932,30 @@ void mo_mark_begin(void) {
 void mo_mark_scan_roots(void) {
     uint64_t cpu = mo_clock_thread_cpu_ns();
     for (size_t i = 0; i < g.num_roots; i++) {
-        g.root_bytes += g.roots[i].hi - g.roots[i].lo;
         scan_ambiguous(g.marker[0], g.roots[i].lo, g.roots[i].hi);
     }
-    g.num_roots = 0;
+    g.num_roots = 0; /* the last stop counts them */
     g.cpu_ns += mo_clock_thread_cpu_ns() - cpu;
+}
+
+void mo_mark_add_reports(mo_mark_report_fn *report, uint32_t num) {
+    g.report = report;
+    g.num_reports = num;
+}
+
+void mo_mark_add_stacks(mo_mark_report_fn *stacks, uint32_t num) {
+    g.stacks = stacks;
+    g.num_stacks = num;
+}
+
+void mo_mark_scan_range(mo_marker *m, uintptr_t lo, uintptr_t hi) {
+    m->range_bytes += hi - lo;
+    if (MO_UNLIKELY(g.is_recovering)) {
+        scan_and_drain(m, lo, hi);
+        return;
+    }
+    mo_valgrind_defined(lo, hi - lo);
+    scan_ambiguous(m, lo, hi);
 }
 
 void mo_mark_scan_manual(void) { scan_manual(g.marker[0]); }
@@ -916,29 +968,34 @@ void mo_mark_run(uint32_t num_helpers, bool is_last) {
     g.is_shared = num_helpers > 0 || !is_last;
     g.idle = 0;
     g.next_root = 0;
+    g.next_report = 0;
+    for (uint32_t i = 0; i < MO_MARK_MAX_WORKERS && g.marker[i]; i++) g.marker[i]->range_bytes = 0;
     if (num_helpers > 0) {
         mo_store_rlx(&g.done, num_helpers); /* published by go */
         /* The run's number and how many it wants in one word: a helper that wakes late, for a run
          * that did not want it, must not take the next run's number of helpers for its own. */
-        mo_store_rel(&g.go,
-                     (g.go / MAX_WORKERS + 1) * MAX_WORKERS + num_helpers); /* [H] pairs with [J] */
+        mo_store_rel(&g.go, (g.go / MO_MARK_MAX_WORKERS + 1) * MO_MARK_MAX_WORKERS +
+                                num_helpers); /* [H] pairs with [J] */
         mo_futex_wake(&g.go, INT_MAX);
     }
     work(m);
     uint32_t left;
     while ((left = mo_load_acq(&g.done)) != 0 && num_helpers > 0)
         mo_futex_wait(&g.done, left, -1); /* [E] with [D] */
+    g.num_reports = 0;
 #if !MO_MUTANT_mark_ignores_overflow
     if (MO_UNLIKELY(is_last && g.overflow)) recover_from_overflow(m);
 #endif
+    g.num_stacks = 0;
     g.cpu_ns += mo_clock_thread_cpu_ns() - cpu;
 }
 
 mo_mark_result mo_mark_totals(void) {
     mo_mark_result result = {.cpu_ns = g.cpu_ns + g.helper_cpu_ns, .root_bytes = g.root_bytes};
-    for (uint32_t i = 0; i < MAX_WORKERS && g.marker[i]; i++) {
+    for (uint32_t i = 0; i < MO_MARK_MAX_WORKERS && g.marker[i]; i++) {
         result.bytes += g.marker[i]->bytes;
         result.objects += g.marker[i]->objects;
+        result.stack_bytes += g.marker[i]->range_bytes;
     }
     return result;
 }

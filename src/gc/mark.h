@@ -6,11 +6,16 @@
 #include "base/compiler.h"
 #include "sys/cpu.h"
 
+enum { MO_MARK_MAX_WORKERS = 64 };
+
+struct mo_marker; /* a worker's state */
+
 typedef struct mo_mark_result {
     uint64_t bytes;   /* of objects marked and of uncollectable ones */
     uint64_t objects; /* marked */
     uint64_t cpu_ns;
     uint64_t root_bytes;
+    uint64_t stack_bytes; /* of mo_mark_scan_range in the last run */
 } mo_mark_result;
 
 /* Before any collection. 0 or -ENOMEM. */
@@ -35,9 +40,17 @@ void mo_mark_scan_roots(void);
 void mo_mark_scan_manual(void);
 /* The same, by the page table: also while threads run. */
 void mo_mark_scan_manual_pages(void);
-/* What is marked on the OS pages [lo, hi) may have changed since it was scanned: the next run scans
- * it again. Returns the pages that hold any pointers. */
-uint64_t mo_mark_rescan(uintptr_t lo, uintptr_t hi);
+/* The next run calls report(m, worker, i) for each i below num, once, by whichever of its workers
+ * (numbered from 0) is free. */
+typedef void mo_mark_report_fn(struct mo_marker *m, uint32_t worker, uint32_t i);
+void mo_mark_add_reports(mo_mark_report_fn *report, uint32_t num);
+/* Likewise, besides; these are roots: made good with the others. They call mo_mark_scan_range. */
+void mo_mark_add_stacks(mo_mark_report_fn *stacks, uint32_t num);
+/* Scans [lo, hi), aligned words, as a root. */
+void mo_mark_scan_range(struct mo_marker *m, uintptr_t lo, uintptr_t hi);
+/* For a report: what is marked on the OS pages [lo, hi) may have changed since it was scanned, and
+ * is scanned again. Returns the pages that hold any pointers. */
+uint64_t mo_mark_rescan(struct mo_marker *m, uintptr_t lo, uintptr_t hi);
 /* Follows all that was scanned, and the added roots, with the caller and num_helpers of the
  * prepared worker threads. is_last: the world is stopped, and what was dropped for want of memory
  * is made good. */

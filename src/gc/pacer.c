@@ -28,7 +28,7 @@
 #include "gc/barrier.h"
 #include "sys/os_mem.h"
 
-MO_GLOBAL mo_pace mo_the_pace;
+MO_GLOBAL mo_pace mo_the_pace = {.work = 1};
 
 #define NO_GOAL ((uint64_t)INT64_MAX / 4) /* as good as never */
 #define MOST_AHEAD 1e15                   /* more than there is memory */
@@ -41,6 +41,9 @@ enum {
     NAP_NS = 200000,      /* what one refill waits */
     NAP_BYTES = 64 << 10, /* a larger object waits that much longer for each of these */
     LONGEST_NAP_NS = 20000000,
+    FRESH_SHARE = 8,
+    SLACK_SHARE = 4,
+    LIMITED_SLACK_SHARE = 32,
 };
 
 static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -108,7 +111,8 @@ mo_pace_plan mo_pace_next(const mo_pace_facts *f) {
 
 uint64_t mo_pacer_used_bytes(void) {
     mo_heap *h = &mo_the_heap;
-    uint64_t pages = h->pages.num_pages - mo_load_rlx(&h->pages.num_released); /* an estimate */
+    uint64_t pages =
+        mo_load_rlx(&h->pages.num_pages) - mo_load_rlx(&h->pages.num_released); /* an estimate */
     return (pages << MO_PAGE_SHIFT) + h->committed_table_bytes + mo_os_mapped_bytes();
 }
 
@@ -164,22 +168,43 @@ void mo_pacer_set(void) {
 
 static int64_t live_now(void) { return mo_load_rlx(&mo_the_heap.live_bytes); /* an estimate */ }
 
+/* How far beyond its goal a heap may come before threads all but stand still: where the memory
+ * limit sets the goal, not far. */
+static int64_t slack_of(int64_t goal) {
+    bool is_limited = mo_load_rlx(&mo_the_heap.limit_pages) != UINT64_MAX; /* an estimate */
+    return goal / (is_limited ? LIMITED_SLACK_SHARE : SLACK_SHARE);
+}
+
+/* Fresh pages cost new objects no fault. But where what dies leaves holes only and no empty span,
+ * each cycle would add some: not beyond what a heap at its goal takes, and a FRESH_SHAREth. */
+static int64_t fresh_pages(int64_t goal, int64_t room) {
+#if MO_MUTANT_pacer_always_fresh
+    return room >> MO_PAGE_SHIFT;
+#endif
+    int64_t most = (goal + goal / FRESH_SHARE) >> MO_PAGE_SHIFT;
+    int64_t left = most - (int64_t)mo_load_rlx(&mo_the_heap.inuse_pages); /* an estimate */
+    int64_t want = room >> MO_PAGE_SHIFT;
+    return left < want ? left : want;
+}
+
 void mo_pace_begin(bool is_rushed) {
     mo_gc *gc = &mo_the_gc;
     mo_pace *p = &mo_the_pace;
-    p->begin = live_now();
-    int64_t goal = (int64_t)(gc->goal_bytes + gc->unused_bytes);
-    p->room = larger(goal - p->begin, larger(goal / 16, RUNWAY_MIN_BYTES / 2));
+    int64_t begin = live_now(), goal = (int64_t)(gc->goal_bytes + gc->unused_bytes);
+    int64_t room = larger(goal - begin, larger(goal / 16, RUNWAY_MIN_BYTES / 2));
     double survived = gc->begin_bytes ? (double)gc->traced_bytes / (double)gc->begin_bytes : 1;
-    p->work = 1 + (uint64_t)((double)larger(p->begin, 0) * clamp(survived, 0, 1));
-    p->slack = larger(goal, p->begin) / 4;
-    p->lead = gc->cycle_ns ? (double)gc->lead_ns / (double)gc->cycle_ns : 0;
-    p->lead = clamp(p->lead, 0.125, 0.5);
-    p->is_rushed = is_rushed;
-    mo_store_rlx(&mo_the_heap.fresh_left, p->room >> MO_PAGE_SHIFT); /* an estimate */
-    mo_store_rlx(&p->done, 0);             /* estimates: no order among them */
-    mo_store_rlx(&p->brake_ns, 0);         /* likewise */
-    mo_store_rlx(&p->is_on, MO_PACE_LEAD); /* likewise */
+    double work = (double)larger(begin, 0) * clamp(survived, 0, 1);
+    double lead = gc->cycle_ns ? (double)gc->lead_ns / (double)gc->cycle_ns : 0;
+    mo_store_rlx(&p->begin, begin);             /* all of it: estimates, no order among them */
+    mo_store_rlx(&p->room, room);               /* likewise */
+    mo_store_rlx(&p->work, 1 + (uint64_t)work); /* likewise */
+    mo_store_rlx(&p->slack, slack_of(larger(goal, begin)));                    /* likewise */
+    mo_store_rlx(&p->lead, (int64_t)((double)room * clamp(lead, 0.125, 0.5))); /* likewise */
+    mo_store_rlx(&p->is_rushed, is_rushed);                                    /* likewise */
+    mo_store_rlx(&mo_the_heap.fresh_left, fresh_pages(goal, room));            /* likewise */
+    mo_store_rlx(&p->done, 0);                                                 /* likewise */
+    mo_store_rlx(&p->is_braked, 0);                                            /* likewise */
+    mo_store_rlx(&p->is_on, MO_PACE_LEAD);                                     /* likewise */
 }
 
 bool mo_pace_is_before_mark(void) {
@@ -192,11 +217,11 @@ void mo_pace_mark_done(void) {
     mo_store_rlx(&mo_the_pace.done, mo_the_pace.work); /* estimates */
     mo_store_rlx(&mo_the_pace.is_on, MO_PACE_CLEAN);   /* likewise */
 }
-void mo_pace_brake(uint32_t ns) { mo_store_rlx(&mo_the_pace.brake_ns, ns); /* likewise */ }
+void mo_pace_brake(void) { mo_store_rlx(&mo_the_pace.is_braked, 1); /* likewise */ }
 
 void mo_pace_end(void) {
     mo_store_rlx(&mo_the_pace.is_on, MO_PACE_OFF); /* likewise */
-    mo_store_rlx(&mo_the_pace.brake_ns, 0);        /* likewise */
+    mo_store_rlx(&mo_the_pace.is_braked, 0);       /* likewise */
 }
 
 uint32_t mo_pace_suspend(void) {
@@ -211,19 +236,20 @@ void mo_pace_resume(uint32_t phase) { mo_store_rlx(&mo_the_pace.is_on, phase); /
  * more. */
 static int64_t allowed(int64_t head) {
     const mo_pace *p = &mo_the_pace;
-    double share = (double)mo_load_rlx(&p->done) / (double)p->work; /* an estimate */
-    double lead = (double)p->room * p->lead, rest = (double)(p->room - p->room / 8) - lead;
-    return head + (int64_t)(lead + rest * clamp(share, 0, 1));
+    double share = (double)mo_load_rlx(&p->done) / (double)mo_load_rlx(&p->work); /* estimates */
+    int64_t room = mo_load_rlx(&p->room), lead = mo_load_rlx(&p->lead);           /* likewise */
+    return head + lead + (int64_t)((double)(room - room / 8 - lead) * clamp(share, 0, 1));
 }
 
 bool mo_pace_did(uint64_t bytes) {
     mo_pace *p = &mo_the_pace;
-    mo_add_rlx(&p->done, bytes);                                              /* a count */
-    if (mo_load_rlx(&p->is_on) != MO_PACE_MARK || p->is_rushed) return false; /* an estimate */
-    return live_now() - p->begin <= allowed(0);
+    mo_add_rlx(&p->done, bytes); /* a count */
+    /* All of it: estimates. */
+    if (mo_load_rlx(&p->is_on) != MO_PACE_MARK || mo_load_rlx(&p->is_rushed)) return false;
+    return live_now() - mo_load_rlx(&p->begin) <= allowed(0);
 }
 
-/* Beyond the goal it is longer, at a quarter beyond it all but a standstill. */
+/* Beyond the goal it is longer, at slack beyond it all but a standstill. */
 static double nap_beyond(int64_t over, int64_t slack) {
     double share = (double)over / (double)(slack + 1);
     return over > 0 ? clamp(share * share, 0, 1) * LONGEST_NAP_NS : 0;
@@ -239,13 +265,13 @@ int64_t mo_pace_delay(size_t size, int64_t waited_ns, bool is_asked) {
     if (phase == MO_PACE_OFF && is_asked) {
         /* It has not begun yet, or is not quite over. */
         int64_t goal = (int64_t)mo_load_rlx(&mo_the_gc.goal_bytes);
-        nap = nap_beyond(live_now() - goal, goal / 4);
+        nap = nap_beyond(live_now() - goal, slack_of(goal));
     } else if (phase != MO_PACE_OFF && phase != MO_PACE_SUSPENDED) {
-        int64_t past = live_now() - p->begin;
-        if (past > allowed(p->room / 8)) nap = NAP_NS + (double)(size / NAP_BYTES) * NAP_NS;
-        double brake = mo_load_rlx(&p->brake_ns); /* an estimate */
-        if (nap < brake) nap = brake;
-        nap += nap_beyond(past - p->room, p->slack);
+        int64_t past = live_now() - mo_load_rlx(&p->begin),
+                room = mo_load_rlx(&p->room); /* likewise */
+        if (past > allowed(room / 8)) nap = NAP_NS + (double)(size / NAP_BYTES) * NAP_NS;
+        if (mo_load_rlx(&p->is_braked) && nap < NAP_NS) nap = NAP_NS; /* an estimate */
+        nap += nap_beyond(past - room, mo_load_rlx(&p->slack));       /* likewise */
     }
     /* In pieces: it may become superfluous. */
     nap -= (double)waited_ns;

@@ -40,18 +40,18 @@ typedef enum mo_pace_phase {
     MO_PACE_SUSPENDED,
 } mo_pace_phase;
 
-/* The collection that runs beside the program. Written by its driver while no thread marks, but for
- * done and brake. */
+/* The collection that runs beside the program. Threads that allocate look at it at any time, also
+ * while its driver writes it: all are atomic, and estimates. */
 typedef struct mo_pace {
-    uint32_t is_on;               /* atomic: mo_pace_phase */
+    uint32_t is_on;               /* mo_pace_phase */
     uint32_t is_rushed;           /* somebody waits for its end */
-    uint32_t brake_ns;            /* atomic: each refill sleeps that long; 0: it need not */
+    uint32_t is_braked;           /* each refill waits */
     int64_t begin;                /* heap.live_bytes when it began */
     int64_t room;                 /* to be allocated until its end */
     int64_t slack;                /* how far beyond that the heap may grow */
-    uint64_t work;                /* bytes expected to be marked */
-    double lead;                  /* of the room, for what comes before marking: sweeping, arming */
-    uint64_t done MO_ALIGNED(64); /* atomic: marked so far; a line of its own */
+    uint64_t work;                /* bytes expected to be marked; > 0 after the first */
+    int64_t lead;                 /* of the room, for what comes before marking: sweeping, arming */
+    uint64_t done MO_ALIGNED(64); /* marked so far; a line of its own */
     char pad[56];
 } mo_pace;
 
@@ -63,7 +63,7 @@ bool mo_pace_is_before_mark(void);
 void mo_pace_begin_mark(void);
 /* Marking is done, what was written is left. */
 void mo_pace_mark_done(void);
-void mo_pace_brake(uint32_t ns);
+void mo_pace_brake(void);
 void mo_pace_end(void);
 /* Between the two nobody waits: a thread that allocates may hold what the collector wants next. */
 uint32_t mo_pace_suspend(void);

@@ -28,6 +28,7 @@
 #include <string.h>
 
 #include "gc/mark.h"
+#include "sched/sched.h"
 #include "sys/mapping.h"
 #include "sys/os_mem.h"
 
@@ -288,17 +289,20 @@ static void add_tls(const mo_thread *t) {
 }
 
 static uint64_t add_stack(const mo_thread *t) {
-    if (t->sp >= t->stack_lo && t->sp < t->stack_hi) {
-        mo_mark_add_root(t->sp, t->stack_hi);
-        return t->stack_hi - t->sp;
+    /* A machine's own stack holds nothing of the program's. */
+    uintptr_t stack_lo = t->g ? t->g->stack.lo : t->stack_lo;
+    uintptr_t stack_hi = t->g ? t->g->stack.hi : t->stack_hi;
+    if (t->sp >= stack_lo && t->sp < stack_hi) {
+        mo_mark_add_root(t->sp, stack_hi);
+        return stack_hi - t->sp;
     }
     /* On another stack. Only what is mapped of our own can hold anything. */
     uintptr_t lo, hi;
     uint64_t bytes = 0;
-    if (mo_mapping_of(t->stack_hi - 1, &lo, &hi)) {
-        lo = mo_max(lo, t->stack_lo);
-        mo_mark_add_root(lo, t->stack_hi);
-        bytes += t->stack_hi - lo;
+    if (mo_mapping_of(stack_hi - 1, &lo, &hi)) {
+        lo = mo_max(lo, stack_lo);
+        mo_mark_add_root(lo, stack_hi);
+        bytes += stack_hi - lo;
     }
     if (mo_mapping_of(t->sp + MO_RED_ZONE_BYTES, &lo, &hi)) {
         lo = mo_max(lo, t->sp);
@@ -324,6 +328,76 @@ static void add_registers(const mo_thread *t) {
 #endif
 }
 
+enum { GROUP = 512 }; /* goroutines that one worker scans at a time */
+
+/* Of goroutines that do not run; of those that never will again, what they refer to may still be
+ * reached through pointers into their frames. While threads run these are moments' values: what is
+ * no range of one stack is left out, what is scanned too much keeps garbage for one cycle. */
+static bool live_range(const mo_g *g, uintptr_t *lo, uintptr_t *hi) {
+    mo_g_state state = (mo_g_state)mo_load_rlx(&g->state); /* see above */
+#if MO_MUTANT_roots_skip_parked
+    if (state == MO_G_WAITING) return false;
+#endif
+    if (state != MO_G_RUNNABLE && state != MO_G_WAITING) return false; /* a thread's has no stack */
+    *lo = mo_load_rlx(&g->context.sp);                                 /* see above */
+    *hi = mo_load_rlx(&g->stack.hi);                                   /* likewise */
+    return *lo % 8 == 0 && *lo < *hi && *lo >= mo_load_rlx(&g->stack.lo); /* likewise */
+}
+
+/* The words are on as many pages, none of them near: the first lines of some are asked for at once.
+ */
+static void scan_goroutines(struct mo_marker *m, uint32_t worker, uint32_t group) {
+    enum { AHEAD = 8, LINES = 6 };
+    uint64_t first = (uint64_t)group * GROUP, end = mo_min(first + GROUP, mo_g_count());
+    uintptr_t lo[AHEAD], hi[AHEAD];
+    (void)worker;
+    for (uint64_t i = first; i < end; i += AHEAD) {
+        uint32_t num = 0;
+        for (uint64_t k = i; k < mo_min(i + AHEAD, end); k++) {
+            if (!live_range(mo_g_at(k), &lo[num], &hi[num])) continue;
+            for (uintptr_t at = lo[num]; at < hi[num] && at < lo[num] + LINES * 64; at += 64)
+                __builtin_prefetch((const void *)at);
+            num++;
+        }
+        for (uint32_t k = 0; k < num; k++) mo_mark_scan_range(m, lo[k], hi[k]);
+    }
+}
+
+uint32_t mo_roots_add_goroutines(void) {
+    uint32_t num = (uint32_t)((mo_g_count() + GROUP - 1) / GROUP);
+    mo_mark_add_stacks(scan_goroutines, num);
+    return num;
+}
+
+uint64_t mo_roots_add_goroutine_ranges(void) {
+    uint64_t bytes = 0;
+    uintptr_t lo, hi;
+    for (uint64_t i = 0, n = mo_g_count(); i < n; i++) {
+        if (!live_range(mo_g_at(i), &lo, &hi)) continue;
+        mo_mark_add_root(lo, hi);
+        bytes += hi - lo;
+    }
+    return bytes;
+}
+
+/* Who gives stacks back looks at is_marking under these locks. */
+void mo_roots_settle_stacks(void) {
+    mo_lock_acquire(mo_g_lock());
+    mo_lock_release(mo_g_lock());
+    mo_lock_acquire(mo_stack_lock());
+    mo_lock_release(mo_stack_lock());
+}
+
+static void add_timers(void) {
+    /* Sysmon does not stand, and may make one more, without timers: sched.c [P]. */
+    uint32_t n = mo_load_acq(&mo_the_sched.num_ps); /* [P] pairs with sched.c [P] */
+    for (uint32_t i = 0; i < n; i++) {
+        uintptr_t lo, hi;
+        mo_timers_range(&mo_the_sched.p[i]->timers, &lo, &hi);
+        mo_mark_add_root(lo, hi);
+    }
+}
+
 uint64_t mo_roots_add_all(mo_thread *self) {
     uint64_t stack_bytes = 0;
     (void)self;
@@ -340,6 +414,7 @@ uint64_t mo_roots_add_all(mo_thread *self) {
         add_tls(t);
         add_tsd(t);
     }
+    add_timers();
     return stack_bytes;
 }
 

@@ -14,8 +14,17 @@ bool mo_roots_list_objects(void);
 void mo_roots_forget_objects(void);
 /* World stopped: true if the list still agrees with the loader's. */
 bool mo_roots_still_current(void);
-/* World stopped: hands all roots to the marker. Returns bytes of stacks. */
+/* World stopped: hands all roots to the marker, but for the stacks of goroutines that do not run.
+ * Returns bytes of stacks. */
 uint64_t mo_roots_add_all(mo_thread *self);
+/* Those: scanned by the workers of the next run, in so many pieces. World stopped; or while threads
+ * run, if all is scanned once more in a stop: then mo_roots_settle_stacks comes first, after new
+ * objects are black. */
+uint32_t mo_roots_add_goroutines(void);
+/* The same as added ranges: for a second mark by another way. World stopped. */
+uint64_t mo_roots_add_goroutine_ranges(void);
+/* From here on no stack is given back until marking ends. */
+void mo_roots_settle_stacks(void);
 
 /* 0, -EINVAL, -ENOMEM, -ENOENT; see mound.h. */
 int mo_roots_user_add(uintptr_t lo, size_t size);

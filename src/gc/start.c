@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 
 #include "gc/barrier.h"
+#include "gc/closing.h"
 #include "gc/environment.h"
 #include "gc/fork.h"
 #include "gc/gc.h"
@@ -22,6 +23,7 @@
 #include "gc/specials.h"
 #include "gc/types.h"
 #include "sched/interpose.h"
+#include "sched/sched.h"
 #include "sys/dirty_pages.h"
 #include "sys/os_mem.h"
 
@@ -34,6 +36,10 @@ extern void __asan_poison_memory_region(const volatile void *lo, size_t bytes)
     __attribute__((weak));
 extern void __asan_unpoison_memory_region(const volatile void *lo, size_t bytes)
     __attribute__((weak));
+
+static MO_GLOBAL uint64_t loaded_ns;
+__attribute__((constructor(102))) static void note_loaded(void) { loaded_ns = mo_clock_ns(); }
+uint64_t mo_start_loaded_ns(void) { return loaded_ns; }
 
 const char *mo_start_error(void) { return error; }
 
@@ -52,6 +58,7 @@ static void start_record_free(void *record) {
 }
 
 static void *before_dlclose(void) {
+    mo_closing_begin();
     mo_code_list *list = mo_roots_list_code(); /* first: it may wait for the loader */
     mo_cleanups_pause(mo_start_current());
     return list;
@@ -67,6 +74,7 @@ static void after_dlclose(void *token) {
     mo_runtime_leave(t);
     if (before) mo_roots_free_code(before);
     mo_roots_free_code(now);
+    if (before) mo_closing_end();
 }
 
 static int no_memory(void) {
@@ -149,6 +157,7 @@ static int start_locked(void) {
     mo_mark_set_heap_ends(env.heap_ends);
     mo_mark_limit_vectors(env.vector_level);
     mo_pacer_set();
+    mo_sched_set(env.max_procs, env.goroutine_stack_bytes, env.sched_trace_ms, env.yield_seed);
     mo_interpose.start_record_alloc = start_record_alloc;
     mo_interpose.start_record_free = start_record_free;
     mo_interpose.before_dlclose = before_dlclose;

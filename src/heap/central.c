@@ -464,10 +464,10 @@ mo_span *mo_central_take_large(mo_kind kind, size_t size, size_t align,
     mo_unbury(mo_span_start(s), pages << MO_PAGE_SHIFT);
     mo_span_init(s, c, kind, 0, pages << MO_PAGE_SHIFT, 1, type, 0);
     if (s->needs_zero && kind != MO_KIND_NOSCAN) mo_span_hide_words(s);
-    mo_span_alloc_bits(s)[0] = 1;
+    mo_store_rlx(mo_span_alloc_bits(s), (uint64_t)1); /* the marker may look: see rescan_span */
     bool is_black =
         kind == MO_KIND_MANUAL || mo_the_heap.is_marking; /* as claims_black in cache.c */
-    mo_span_mark_bits(s)[0] = is_black ? ~(uint64_t)0 : ~(uint64_t)1;
+    mo_store_rlx(mo_span_mark_bits(s), ~(uint64_t)(is_black ? 0 : 1)); /* likewise */
     set_used(c);
     mo_lock_acquire(&c->shard[0].lock);
     place_locked(&c->shard[0], s, 1);

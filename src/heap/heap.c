@@ -168,8 +168,9 @@ mo_span *mo_heap_take_span(uint32_t num_pages, uint32_t align_pages) {
     if (page == UINT32_MAX) return NULL;
     if (MO_UNLIKELY(is_over)) mo_heap_scavenge((used - limit) << MO_PAGE_SHIFT, 0, false);
     mo_span *s = &mo_map.spans[page];
-    memset(s, 0, sizeof *s);
-    s->num_pages = num_pages;
+    s->next = s->prev = 0;
+    memset(&s->nelems, 0, sizeof *s - offsetof(mo_span, nelems));
+    mo_store_rlx(&s->num_pages, num_pages); /* barrier.c looks at any moment, and allows for it */
     s->needs_zero = !is_zero;
     return s;
 }

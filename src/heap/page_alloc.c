@@ -125,6 +125,10 @@ static void add_free(mo_page_alloc *pa, uint64_t n) {
     mo_add_owned_rlx(&pa->num_free, n); /* the lock orders it; others estimate (collect.c) */
 }
 
+static void add_released(mo_page_alloc *pa, uint64_t n) {
+    mo_add_owned_rlx(&pa->num_released, n); /* the lock orders it; others estimate (pacer.c) */
+}
+
 void mo_page_alloc_grow(mo_page_alloc *pa, uint32_t n) {
     mo_assert(n > 0 && n % MO_CHUNK_PAGES == 0, "page_alloc: growth is not whole chunks");
     uint32_t first = pa->num_pages;
@@ -132,7 +136,7 @@ void mo_page_alloc_grow(mo_page_alloc *pa, uint32_t n) {
     bits_write(pa->inuse, first, n, false);
     bits_write(pa->released, first, n, true);
     add_free(pa, n);
-    pa->num_released += n;
+    add_released(pa, n);
     if (first < pa->hint) pa->hint = first;
     update_sums(pa, first, n);
 }
@@ -203,7 +207,7 @@ uint32_t mo_page_alloc_take(mo_page_alloc *pa, uint32_t n, uint32_t align, bool 
     *is_zero = released == n;
 #endif
     add_free(pa, -(uint64_t)n);
-    pa->num_released -= released;
+    add_released(pa, -(uint64_t)released);
     if (page <= pa->hint) pa->hint = page + n;
     update_sums(pa, page, n);
     return page;
@@ -215,7 +219,7 @@ void mo_page_alloc_put(mo_page_alloc *pa, uint32_t page, uint32_t n, bool is_rel
     mo_assert(used == n, "page_alloc: page freed twice");
     if (is_released) {
         bits_write(pa->released, page, n, true);
-        pa->num_released += n;
+        add_released(pa, n);
     }
     add_free(pa, n);
     if (page < pa->hint) pa->hint = page;
@@ -247,7 +251,7 @@ bool mo_page_alloc_take_released(mo_page_alloc *pa, uint32_t *page) {
         bits_write(pa->inuse, *page, MO_BLOCK_PAGES, true);
         bits_write(pa->released, *page, MO_BLOCK_PAGES, false);
         add_free(pa, -(uint64_t)MO_BLOCK_PAGES);
-        pa->num_released -= MO_BLOCK_PAGES;
+        add_released(pa, -(uint64_t)MO_BLOCK_PAGES);
         update_sums(pa, *page, MO_BLOCK_PAGES);
         return true;
     }

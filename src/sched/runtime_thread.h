@@ -12,4 +12,20 @@ enum { MO_SERVICE_STACK_BYTES = 256 << 10 }; /* for threads that run no user cod
  * stopped threads may hold, so a registered caller counts as stopped meanwhile. */
 bool mo_runtime_thread_start(const char *name, size_t stack_bytes, void *(*fn)(void *), void *arg);
 
+/* What sched_getattr and sched_setattr take, in the kernel's first version: libc's header, where it
+ * has one, is another. */
+typedef struct mo_slice_attr {
+    uint32_t bytes, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t slice_ns, deadline_ns, period_ns;
+} mo_slice_attr;
+_Static_assert(sizeof(mo_slice_attr) == 48, "the size is the version");
+
+/* For a runtime thread that computes for long, in that thread: whoever wakes takes its processor at
+ * once, not when its slice ends (up to 4 ms). Linux 6.12; where it does not work nothing changes.
+ */
+void mo_runtime_thread_prefer_others(void);
+
 #endif

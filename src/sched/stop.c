@@ -35,6 +35,8 @@
 
 enum {
     SLOW_NS = MO_TSAN ? 1000000 : 10000000, /* under TSan threads must be asked again: tsan.c */
+    SAY_AFTER_SLOW = 1000, /* that many times as long, and who does not stop is named in any case */
+    SAY_AGAIN = 4,         /* each time after so many times as long */
     SPINS = 2000,
     CLEAR_BYTES = 8192,
     FRAME_BYTES = 16 << 10, /* more than a signal frame and the frames of who passed it on */
@@ -294,7 +296,8 @@ static void name_slow_threads(uint64_t since) {
     for (mo_thread *t = w->threads; t; t = t->next)
         if (mo_load_rlx(&t->stop_seq) != w->seq) /* a moment's value, for a message */
             mo_print(
-                "mound: thread %d has not stopped for %llu ms (signal %d blocked, or in vfork?)\n",
+                "mound: thread %d has not stopped for %llu ms, all others wait (signal %d blocked, "
+                "in vfork, or held by a debugger?)\n",
                 t->tid, (unsigned long long)((mo_clock_ns() - since) / 1000000), w->signal);
 }
 
@@ -325,11 +328,15 @@ void mo_world_stop(mo_thread *self) {
         mo_cpu_pause();
     }
     uint32_t left;
+    uint64_t say_ns = (uint64_t)SLOW_NS * (w->trace_slow ? 1 : SAY_AFTER_SLOW);
     while ((left = mo_load_acq(&w->pending)) != 0) { /* [W] */
         mo_futex_wait(&w->pending, left, SLOW_NS);
-        if (mo_clock_ns() - since <= SLOW_NS || mo_load_acq(&w->pending) == 0) continue; /* [W] */
+        uint64_t waited = mo_clock_ns() - since;
+        if (waited <= SLOW_NS || mo_load_acq(&w->pending) == 0) continue; /* [W] */
         reap_gone_threads();
-        if (w->trace_slow) name_slow_threads(since);
+        if (waited < say_ns) continue;
+        say_ns = waited * SAY_AGAIN;
+        name_slow_threads(since);
     }
 }
 

@@ -20,6 +20,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "sched/g.h"
 #include "sched/registry.h"
 #include "sched/signal_stack.h"
 #include "sys/os_mem.h"
@@ -167,6 +168,7 @@ static void forget_locked(mo_thread *t) {
 void mo_thread_unregister(mo_thread *t) {
     mo_world *w = &mo_the_world;
     mo_runtime_enter(t);
+    if (t->own_g) mo_g_free(t->own_g);
     mo_signal_stack_remove(t);
     mo_lock_acquire_blocking(t, &w->registry);
     mo_cache_flush(&t->cache);

@@ -17,17 +17,21 @@
 
 typedef enum mo_lock_rank {
     MO_RANK_INIT,
-    MO_RANK_GC,       /* one collection at a time */
-    MO_RANK_PHASE,    /* a collection, but for the part beside the program */
-    MO_RANK_SWEEP,    /* the background sweeper's batch; held through a collection */
-    MO_RANK_REGISTRY, /* the list of threads; held through a stop */
-    MO_RANK_ROOTS,    /* added roots, loaded objects */
-    MO_RANK_RECORDS,  /* start records of threads */
-    MO_RANK_SPECIALS, /* weak pointers and cleanups */
-    MO_RANK_CLEANUPQ, /* queue of cleanups to run */
-    MO_RANK_TYPES,    /* table of type descriptors */
-    MO_RANK_CENTRAL,  /* any one central list */
-    MO_RANK_HEAP,     /* page heap */
+    MO_RANK_GC,         /* one collection at a time */
+    MO_RANK_PHASE,      /* a collection, but for the part beside the program */
+    MO_RANK_SWEEP,      /* the background sweeper's batch; held through a collection */
+    MO_RANK_REGISTRY,   /* the list of threads; held through a stop */
+    MO_RANK_ROOTS,      /* added roots, loaded objects */
+    MO_RANK_RECORDS,    /* start records of threads */
+    MO_RANK_SPECIALS,   /* weak pointers and cleanups */
+    MO_RANK_CLEANUPQ,   /* queue of cleanups to run */
+    MO_RANK_TYPES,      /* table of type descriptors */
+    MO_RANK_TIMERS,     /* one processor's timers */
+    MO_RANK_SCHED,      /* the scheduler's lists */
+    MO_RANK_GOROUTINES, /* free records of goroutines */
+    MO_RANK_STACKS,     /* stacks of goroutines */
+    MO_RANK_CENTRAL,    /* any one central list */
+    MO_RANK_HEAP,       /* page heap */
     MO_RANK_COUNT
 } mo_lock_rank;
 

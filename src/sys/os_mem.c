@@ -83,13 +83,22 @@ void mo_os_unreserve(void *lo, size_t bytes) {
     errno = saved;
 }
 
+/* A page below that is no memory keeps the kernel from making one mapping of ours and of what lies
+ * below: a stack that is found by its mapping is a root up to that mapping's end (mapping.h), and
+ * what we hold is none. */
+enum { BELOW_BYTES = MO_OS_PAGE_BYTES };
+
 void *mo_os_map(size_t bytes, const char *name) {
     int saved = errno;
     bytes = mo_align_up(bytes, MO_OS_PAGE_BYTES);
-    void *lo = injected()
-                   ? MAP_FAILED
-                   : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (lo != MAP_FAILED) name_range(lo, bytes, name);
+    uint8_t *lo = injected() ? MAP_FAILED
+                             : mmap(NULL, bytes + BELOW_BYTES, PROT_READ | PROT_WRITE,
+                                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (lo != MAP_FAILED) {
+        mprotect(lo, BELOW_BYTES, PROT_NONE);
+        lo += BELOW_BYTES;
+        name_range(lo, bytes, name);
+    }
     errno = saved;
     if (lo == MAP_FAILED) return NULL;
     mo_add_rlx(&mapped_bytes, bytes); /* statistics */
@@ -99,7 +108,7 @@ void *mo_os_map(size_t bytes, const char *name) {
 void mo_os_unmap(void *lo, size_t bytes) {
     int saved = errno;
     bytes = mo_align_up(bytes, MO_OS_PAGE_BYTES);
-    munmap(lo, bytes);
+    munmap((uint8_t *)lo - BELOW_BYTES, bytes + BELOW_BYTES);
     mo_sub_rlx(&mapped_bytes, bytes); /* statistics */
     errno = saved;
 }

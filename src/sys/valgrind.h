@@ -30,4 +30,12 @@ MO_INLINE void mo_valgrind_defined(uintptr_t lo, size_t bytes) {
     mo_valgrind_request(make_mem_defined, lo, bytes);
 }
 
+/* A stack that is no thread's: the stack pointer may come to lie there. Returns its number. */
+MO_INLINE uint64_t mo_valgrind_stack_register(uintptr_t lo, uintptr_t hi) {
+    return mo_valgrind_request(0x1501, lo, hi - 1);
+}
+MO_INLINE void mo_valgrind_stack_deregister(uint64_t number) {
+    mo_valgrind_request(0x1502, number, 0);
+}
+
 #endif

@@ -10,12 +10,14 @@
  *   first DIR       mound's first use is in an object's destructor
  */
 #include <dlfcn.h>
+#include <errno.h>
 #include <link.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "plugin.h"
@@ -263,7 +265,7 @@ static int on_object(struct dl_phdr_info *info, size_t size, void *arg) {
 static void *callback_main(void *arg) {
     while (LOAD(&callback_on)) {
         dl_iterate_phdr(on_object, arg);
-        usleep(200); /* the loader's lock goes to whoever is awake */
+        usleep(1000); /* the loader's lock goes to whoever is awake */
     }
     return NULL;
 }
@@ -354,6 +356,42 @@ static void test_first(void) {
     if (own_calls == 0) fail("cleanups never run after that", 0);
 }
 
+/* ---------------------------------------------------------------- fork */
+
+static int reloading;
+
+static void *reload_main(void *arg) {
+    while (LOAD(&reloading)) {
+        plugin p = open_plugin("plain");
+        drop_objects(&p, &p, 50);
+        dlclose(p.handle);
+    }
+    return arg;
+}
+
+static void in_child(void) {
+    alarm(20);
+    mound_gc();   /* asks the loader */
+    usleep(3000); /* cleanups run */
+    _exit(0);
+}
+
+static void test_fork(void) {
+    pthread_t thread;
+    STORE(&reloading, 1);
+    pthread_create(&thread, NULL, reload_main, NULL);
+    for (int i = 0; i < 200; i++) {
+        int status = 0;
+        pid_t pid = fork();
+        if (pid == 0) in_child();
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+        if (WIFSIGNALED(status)) fail("the child was ended by signal", WTERMSIG(status));
+        if (status != 0) fail("the child ended with", WEXITSTATUS(status));
+    }
+    STORE(&reloading, 0);
+    pthread_join(thread, NULL);
+}
+
 int main(int argc, char **argv) {
     static const struct {
         const char *name;
@@ -361,7 +399,7 @@ int main(int argc, char **argv) {
     } tests[] = {
         {"roots", test_roots},       {"load", test_load},         {"constructor", test_constructor},
         {"cleanups", test_cleanups}, {"callback", test_callback}, {"types", test_types},
-        {"reuse", test_reuse},       {"first", test_first}};
+        {"reuse", test_reuse},       {"first", test_first},       {"fork", test_fork}};
     if (argc < 3) return 9;
     dir = argv[2];
     alarm(60);

@@ -31,6 +31,7 @@
  * also: -DNEW_COLOUR=WHITE
  * also: -DARM_AFTER_ROOTS
  * also: -DRAN_ONLY
+ * also: -DBY_PAGE
  * also: -DBLACK_EARLY -DFRESH_KEPT
  * mutants: ARM_LATE ARM_UNFLUSHED BLACK_EARLY RESCAN_EARLY TAKE_UNFLUSHED FLUSH_LATE TAKE_EARLY
  * mutants: ROOTS_ONCE FRESH_EXCLUDED
@@ -40,6 +41,7 @@
  *   NEW_COLOUR       new cells may be white as well
  *   ARM_AFTER_ROOTS  arming may follow the registers and globals, before the heap
  *   RAN_ONLY         7 leaves out the registers of a thread that did not run since its scan
+ *   BY_PAGE          4 may take, flush and scan one page after the other (workers do)
  *   FRESH_KEPT       7 scans fresh pages whatever is reported
  *
  *   ARM_LATE         arms after the first scan of the heap
@@ -347,6 +349,15 @@ active proctype collector() {
         armed[1] = true;
         flush(0);
         flush(1)
+#elif defined(BY_PAGE)
+        atomic { report(0); armed[0] = true };
+        flush(0);
+        flush(1);
+        scan_reported();
+        atomic { report(1); armed[1] = true };
+        flush(0);
+        flush(1);
+        scan_reported()
 #else
         take();
         scan_reported();

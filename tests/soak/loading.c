@@ -8,11 +8,6 @@
 #include "market.h"
 #include "soak_plugin.h"
 
-/* 0 while these are open: in a child that is forked while another thread is in the loader,
- * - collecting waits for ever for the loader's list, if it was being changed;
- * - cleanups run whose function lay in an object that dlclose had unmapped. */
-#define FORK_BESIDE_LOADER 0
-
 typedef struct plugin {
     const char *name;
     pthread_mutex_t lock; /* guards all below and the plugin's globals */
@@ -26,21 +21,10 @@ static plugin plugins[] = {
 };
 enum { PLUGINS = sizeof plugins / sizeof plugins[0] };
 
-static pthread_mutex_t loader_lock = PTHREAD_MUTEX_INITIALIZER;
-
-void loading_hold(void) {
-    if (!FORK_BESIDE_LOADER) pthread_mutex_lock(&loader_lock);
-}
-void loading_release(void) {
-    if (!FORK_BESIDE_LOADER) pthread_mutex_unlock(&loader_lock);
-}
-
 static void load(plugin *p) {
     char path[sizeof soak.dir + 64];
     snprintf(path, sizeof path, "%s/%s", soak.dir, p->name);
-    loading_hold();
     p->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    loading_release();
     require(p->handle, "%s", dlerror());
     p->offer = dlsym(p->handle, "soak_plugin");
     require(p->offer, "%s", dlerror());
@@ -54,9 +38,7 @@ static void unload(plugin *p, mo_rand *r) {
         thing_verify(t, "a plugin's globals, before it is unloaded");
         if (one_in(r, 2)) market_exchange(t, r);
     }
-    loading_hold();
     dlclose(p->handle);
-    loading_release();
     p->handle = NULL;
 }
 

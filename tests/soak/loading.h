@@ -9,8 +9,5 @@
 thing *loading_step(thing *mine, mo_rand *r);
 /* While all workers stand. */
 void loading_verify(void);
-/* Around fork: see FORK_BESIDE_LOADER in loading.c. */
-void loading_hold(void);
-void loading_release(void);
 
 #endif

@@ -8,6 +8,8 @@
 void process_init(void);
 /* Forks; the child verifies, allocates, collects and must end with status 0. */
 void process_fork(const thing *mine, mo_rand *r);
+/* The same while other threads work; does nothing under ASan, whose malloc cannot do that. */
+void process_fork_beside_others(const thing *mine, mo_rand *r);
 void process_spawn(void);
 
 #endif

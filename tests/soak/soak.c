@@ -56,7 +56,7 @@ void litter(mo_rand *r, unsigned num) {
 
 /* ---------------------------------------------------------------- rounds */
 
-static void verify_all(unsigned seconds_left) {
+static void verify_all(unsigned seconds_left, mo_rand *r) {
     soak_doing = "verifying all";
     gate_close();
     orchard_count();
@@ -66,6 +66,7 @@ static void verify_all(unsigned seconds_left) {
     orchard_count();
     market_verify();
     loading_verify();
+    process_fork(NULL, r);
     gate_open();
     report_round(seconds_left, num_kept);
     alarm(WATCHDOG_SECONDS);
@@ -95,10 +96,10 @@ static void run(void) {
         uint64_t round_ms = now + between(r, ROUND_MIN_MS, ROUND_MAX_MS);
         work_until(round_ms < end_ms ? round_ms : end_ms, r);
         now = now_ms();
-        verify_all(now < end_ms ? (unsigned)((end_ms - now) / 1000) : 0);
+        verify_all(now < end_ms ? (unsigned)((end_ms - now) / 1000) : 0, r);
     }
     crew_end(r);
-    verify_all(0);
+    verify_all(0, r);
     report_end();
 }
 

@@ -113,7 +113,9 @@ static void spawn_process(worker *w) {
     process_spawn();
 }
 
-static void fork_process(worker *w) { process_fork(place_get(any_place(w)), &w->rand); }
+static void fork_process(worker *w) {
+    process_fork_beside_others(place_get(any_place(w)), &w->rand);
+}
 
 static void use_plugin(worker *w) {
     place *p = any_place(w);

@@ -1,0 +1,75 @@
+/* runq.h - what is runnable at one processor: a ring of 256 and one place before it. Floor sched.
+ *
+ * The owner puts at the tail and takes at the head; thieves take half of the ring from the head at
+ * once, into their own. `next` goes before all others: what the running one has just made ready
+ * runs next, on what is in the cache.
+ *
+ * Threads the owner: put, put_next, get, steal's `to`. Any thread: take_half, steal's `from`.
+ * Holds   Q1  0 <= tail - head <= MO_RUNQ_LEN; only the owner moves tail, who moves head owns what
+ *             lay between
+ *         Q2  an entry is in one place at a time, and taken once
+ * Orders  [T] tail is stored with release, and loaded by a thief with acquire: it sees the entries,
+ *             and what was written to them before they became runnable.
+ *         [H] head is moved with release by whoever takes, after the entries were read; the owner
+ *             loads it with acquire before it writes to a place again: not before they were read.
+ *             Without it a thief's copy may be of what came next.
+ *         [N] next is exchanged with both: it hands an entry over to whoever takes it.
+ * Go      runqput, runqget, runqgrab in proc.go. Differs: thieves take next last and without
+ *         waiting for the owner to run it.
+ */
+#ifndef MO_RUNQ_H
+#define MO_RUNQ_H
+
+#include "base/atomic.h"
+#include "base/compiler.h"
+
+enum { MO_RUNQ_LEN = MO_VARIETY >= 2 ? 8 : 256 }; /* power of two */
+
+struct mo_g;
+
+typedef struct mo_runq {
+    uint32_t head;                   /* atomic: any thread, by exchange */
+    uint32_t tail;                   /* atomic: the owner writes */
+    struct mo_g *next;               /* atomic; NULL: none */
+    struct mo_g *entry[MO_RUNQ_LEN]; /* atomic */
+} mo_runq;
+
+MO_INLINE bool mo_runq_is_empty(const mo_runq *q) {                                  /* a glance */
+    return mo_load_rlx(&q->head) == mo_load_rlx(&q->tail) && !mo_load_rlx(&q->next); /* a glance */
+}
+
+/* At the end; false: it is full, see mo_runq_take_half. */
+MO_INLINE bool mo_runq_put(mo_runq *q, struct mo_g *g) {
+    uint32_t head = mo_load_acq(&q->head); /* [H] head */
+    uint32_t tail = mo_load_rlx(&q->tail); /* own word */
+    if (tail - head >= MO_RUNQ_LEN) return false;
+    mo_store_rlx(&q->entry[tail % MO_RUNQ_LEN], g); /* published by tail */
+    mo_store_rel(&q->tail, tail + 1);               /* [T] tail */
+    return true;
+}
+
+/* Before all others. Returns what had that place, which is to be put at the end; NULL: none. */
+MO_INLINE struct mo_g *mo_runq_put_next(mo_runq *q, struct mo_g *g) {
+    return mo_xchg_acqrel(&q->next, g); /* [N] */
+}
+
+/* The first, or NULL. */
+MO_INLINE struct mo_g *mo_runq_get(mo_runq *q) {
+    struct mo_g *g = mo_load_rlx(&q->next);                          /* the exchange decides */
+    if (g && (g = mo_xchg_acqrel(&q->next, NULL)) != NULL) return g; /* [N] */
+    uint32_t head = mo_load_acq(&q->head);                           /* [H] */
+    for (;;) {
+        if (head == mo_load_rlx(&q->tail)) return NULL;         /* own word */
+        g = mo_load_rlx(&q->entry[head % MO_RUNQ_LEN]);         /* own stores */
+        if (mo_cas_acqrel(&q->head, &head, head + 1)) return g; /* [H] */
+    }
+}
+
+/* The first half of the ring, at least one if there is any: for a queue that all share when it is
+ * full, and for thieves. How many. Any thread. */
+uint32_t mo_runq_take_half(mo_runq *q, struct mo_g *out[MO_RUNQ_LEN / 2]);
+/* The first half of from's ring goes to the empty ring of to, but for one that is returned: run it.
+ * If there is none, from's next, if with_next. NULL: nothing to be had. */
+struct mo_g *mo_runq_steal(mo_runq *to, mo_runq *from, bool with_next);
+
+#endif
