@@ -53,7 +53,7 @@ run() {
 }
 
 for how in shared static; do
-    for mode in roots load constructor cleanups callback types reuse first fork; do run $how $mode; done
+    for mode in roots load constructor cleanups callback starter types reuse first fork; do run $how $mode; done
 done
 for switch in gccheckmark=1 verify=1; do
     export MOUND_DEBUG=$switch

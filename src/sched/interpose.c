@@ -8,6 +8,7 @@
  *   posix_spawn, posix_spawnp      the caller waits like a vfork parent, without taking signals:
  *                                  it counts as stopped meanwhile
  *   dlclose                        cleanups that live in the closed object are dropped
+ *   dl_iterate_phdr                no thread is started in a callback, which holds a loader's lock
  *
  * Each forwards to libc's own function: the next definition in the dynamic search order or, in a
  * program linked with -static, libc.a's strong name behind its weak public one (the link flags
@@ -19,6 +20,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <link.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
@@ -57,6 +59,7 @@ extern int __thrd_create(thrd_t *, thrd_start_t, void *) STATIC_NAME;
 extern int __pthread_sigmask(int, const sigset_t *, sigset_t *) STATIC_NAME;
 extern int __sigprocmask(int, const sigset_t *, sigset_t *) STATIC_NAME;
 extern int __dlclose(void *) STATIC_NAME;
+extern int __dl_iterate_phdr(int (*)(struct dl_phdr_info *, size_t, void *), void *) STATIC_NAME;
 extern int __posix_spawn(pid_t *, const char *, const posix_spawn_file_actions_t *,
                          const posix_spawnattr_t *, char *const[], char *const[]) STATIC_NAME;
 extern int __posix_spawnp(pid_t *, const char *, const posix_spawn_file_actions_t *,
@@ -64,6 +67,7 @@ extern int __posix_spawnp(pid_t *, const char *, const posix_spawn_file_actions_
 
 /* In a program that is linked with clang's sanitizers our name hides theirs. */
 extern __typeof__(pthread_create) __interceptor_pthread_create __attribute__((weak));
+extern __typeof__(dl_iterate_phdr) __interceptor_dl_iterate_phdr __attribute__((weak));
 
 static void *next_of(const char *name) {
     void *fn = dlsym(RTLD_NEXT, name);
@@ -392,6 +396,27 @@ PUBLIC int dlclose(void *handle) {
     void *token = mo_interpose.before_dlclose ? mo_interpose.before_dlclose() : NULL;
     int result = real(handle);
     if (mo_interpose.after_dlclose) mo_interpose.after_dlclose(token);
+    return result;
+}
+
+/* libc's pthread_create takes another lock of the loader's than the one that a callback holds; a
+ * dlopen takes both in the other order. So an allocation in a callback leaves the library's threads
+ * to a later one. A callback that is left by longjmp or an exception leaves its thread counted. */
+static __thread unsigned num_callbacks __attribute__((tls_model("initial-exec")));
+
+bool mo_in_loader_callback(void) {
+#if MO_MUTANT_starts_in_callback
+    return false;
+#endif
+    return num_callbacks > 0;
+}
+
+PUBLIC int dl_iterate_phdr(int (*fn)(struct dl_phdr_info *, size_t, void *), void *arg) {
+    REAL(dl_iterate_phdr,
+         __interceptor_dl_iterate_phdr ? __interceptor_dl_iterate_phdr : __dl_iterate_phdr)
+    num_callbacks++;
+    int result = real(fn, arg);
+    num_callbacks--;
     return result;
 }
 

@@ -24,6 +24,9 @@ bool mo_start_for_thread(void);
 /* Guards the list of start records; for fork. */
 mo_lock *mo_records_lock(void);
 
+/* The calling thread is in a callback of dl_iterate_phdr, and must not start a thread. */
+bool mo_in_loader_callback(void);
+
 /* libc's own, for the library's threads. */
 int mo_real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
                            void *arg);

@@ -40,6 +40,7 @@ static bool start(const char *name, size_t stack_bytes, void *(*fn)(void *), voi
 }
 
 bool mo_runtime_thread_start(const char *name, size_t stack_bytes, void *(*fn)(void *), void *arg) {
+    if (mo_in_loader_callback()) return false;
     mo_thread *t = mo_self;
     if (!mo_is_registered(t)) return start(name, stack_bytes, fn, arg);
     mo_cpu_regs regs = t->regs; /* the collector's, published for its own scan */

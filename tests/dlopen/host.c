@@ -5,6 +5,7 @@
  *   constructor DIR a collection ends while a constructor sleeps
  *   cleanups DIR    cleanups in a closed object are dropped, others run
  *   callback DIR    allocation under the loader's lock, beside dlclose
+ *   starter DIR     the library's threads are not started under the loader's lock
  *   types DIR       objects of a type live on after the object with its descriptor was closed
  *   reuse DIR       a thread-local block's number is given to an object with a larger block
  *   first DIR       mound's first use is in an object's destructor
@@ -18,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "plugin.h"
@@ -284,6 +286,31 @@ static void test_callback(void) {
     pthread_join(thread, NULL);
 }
 
+/* A callback allocates so much that the library wants its threads, while a dlopen waits for the
+ * loader's lock. */
+static int on_first_object(struct dl_phdr_info *info, size_t size, void *arg) {
+    (void)info, (void)size, (void)arg;
+    STORE(&phase, 1);
+    usleep(200000); /* the other thread is in dlopen by now */
+    for (int i = 0; i < 400; i++) mound_add_cleanup(mound_alloc(20000), own_cleanup, &own_calls);
+    return 1;
+}
+
+static void *starter_main(void *arg) {
+    dl_iterate_phdr(on_first_object, arg);
+    return NULL;
+}
+
+static void test_starter(void) {
+    pthread_t thread;
+    alarm(20);
+    pthread_create(&thread, NULL, starter_main, NULL);
+    await(1);
+    plugin p = open_plugin("plain");
+    pthread_join(thread, NULL);
+    dlclose(p.handle);
+}
+
 /* ---------------------------------------------------------------- types */
 
 __attribute__((noinline)) static struct wide *wide_of_plugin(const plugin *p, int seed) {
@@ -380,7 +407,8 @@ static void test_fork(void) {
     pthread_t thread;
     STORE(&reloading, 1);
     pthread_create(&thread, NULL, reload_main, NULL);
-    for (int i = 0; i < 200; i++) {
+    time_t end = time(NULL) + 8; /* on a busy machine each fork takes long */
+    for (int i = 0; i < 200 && (i < 20 || time(NULL) < end); i++) {
         int status = 0;
         pid_t pid = fork();
         if (pid == 0) in_child();
@@ -398,8 +426,9 @@ int main(int argc, char **argv) {
         void (*fn)(void);
     } tests[] = {
         {"roots", test_roots},       {"load", test_load},         {"constructor", test_constructor},
-        {"cleanups", test_cleanups}, {"callback", test_callback}, {"types", test_types},
-        {"reuse", test_reuse},       {"first", test_first},       {"fork", test_fork}};
+        {"cleanups", test_cleanups}, {"callback", test_callback}, {"starter", test_starter},
+        {"types", test_types},       {"reuse", test_reuse},       {"first", test_first},
+        {"fork", test_fork}};
     if (argc < 3) return 9;
     dir = argv[2];
     alarm(60);
