@@ -1,5 +1,6 @@
 /* fork_test.c - children of a process with threads: they collect, allocate, start threads, and
  * find all data as it was. */
+#include <dirent.h>
 #include "hold.h"
 
 #include <fcntl.h>
@@ -75,6 +76,35 @@ static int status_of(pid_t pid) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + status;
 }
 
+/* Whether all other threads of the process sleep now. */
+static bool others_sleep(void) {
+    DIR *tasks = opendir("/proc/self/task");
+    assert_non_null(tasks);
+    bool all = true;
+    for (const struct dirent *e; (e = readdir(tasks)) && all;) {
+        char path[300], state = 'S';
+        snprintf(path, sizeof path, "/proc/self/task/%s/stat", e->d_name);
+        FILE *f = e->d_name[0] != '.' && atoi(e->d_name) != getpid() ? fopen(path, "r") : NULL;
+        if (!f) continue; /* it has just ended */
+        all = fscanf(f, "%*d (%*[^)]) %c", &state) == 1 && state == 'S';
+        fclose(f);
+    }
+    closedir(tasks);
+    return all;
+}
+
+/* A thread that starts uses malloc inside AddressSanitizer (gcc 12), which leaves its allocator's
+ * locks to the child of a fork as they are: no thread may be starting then. */
+static void await_library_threads(void) {
+    if (TEST_TSAN) return;            /* it knows children of a single thread only */
+    mound_free(mound_alloc(4 << 20)); /* a heap for which all of them are started */
+    collect(2);
+    for (int num = 0; num < 5;) {
+        sleep_us(20000);
+        num = others_sleep() ? num + 1 : 0;
+    }
+}
+
 static void a_child_collects_and_allocates(void **state) {
     (void)state;
     family *mine = make_family(3);
@@ -118,9 +148,10 @@ static void any_thread_may_fork(void **state) {
 
 /* ---------------------------------------------------------------- with other threads at work */
 
-static int workers_on, workers_bad;
+static int workers_started, workers_on, workers_bad;
 
 static void *worker_main(void *arg) {
+    __atomic_add_fetch(&workers_started, 1, __ATOMIC_RELEASE);
     mound_weak weak[16];
     memset(weak, 0, sizeof weak);
     for (uint64_t i = (uintptr_t)arg; LOAD(&workers_on); i++) {
@@ -147,11 +178,14 @@ static void a_storm_of_forks_while_others_allocate_and_collect(void **state) {
     enum { WORKERS = 3, FORKS = 200 };
     pthread_t worker[WORKERS];
     STORE(&workers_on, 1);
+    STORE(&workers_started, 0);
     for (uintptr_t i = 0; i < WORKERS; i++)
         assert_int_equal(pthread_create(&worker[i], NULL, worker_main, (void *)(i * 1000000)), 0);
     family *mine = make_family(9);
     int bad = 0;
-    for (int i = 0; i < FORKS && bad == 0; i++) {
+    while (LOAD(&workers_started) < WORKERS) sleep_us(100); /* see await_library_threads */
+    time_t end = time(NULL) + 10; /* on a busy machine each fork takes long */
+    for (int i = 0; i < FORKS && bad == 0 && (i < 20 || time(NULL) < end); i++) {
         /* Twenty of them do the whole 20 MB. */
         bad = status_of(fork_child(mine, 9, i % 10 ? CHILD_BYTES / 40 : CHILD_BYTES));
         if (bad) print_message("fork %d: the child ended with %d\n", i, bad);
@@ -250,13 +284,6 @@ static void *collect_on(void *arg) {
     return NULL;
 }
 
-/* A thread that starts uses malloc inside AddressSanitizer (gcc 12), which leaves its allocator's
- * locks to the child of a fork as they are: no thread may be starting then. */
-static void await_library_threads(void) {
-    collect(2);
-    sleep_us(200000);
-}
-
 /* Most of these forks fall into a mark that runs beside the program, where there is a barrier: the
  * child drops it. What was marked already must be marked again there. */
 static void children_of_a_collecting_process_keep_all(void **state) {
@@ -266,6 +293,7 @@ static void children_of_a_collecting_process_keep_all(void **state) {
     family *all[FAMILIES];
     pthread_t thread;
     for (int i = 0; i < FAMILIES; i++) all[i] = make_family((uint64_t)i);
+    await_library_threads();
     STORE(&is_collecting, 1);
     assert_int_equal(pthread_create(&thread, NULL, collect_on, NULL), 0);
     while (!LOAD(&has_collected)) sleep_us(1000);
@@ -282,7 +310,7 @@ static void children_of_a_collecting_process_keep_all(void **state) {
 int main(int argc, char **argv) {
     watchdog();
     shared_root = make_family(1);
-    if (!TEST_TSAN) await_library_threads(); /* TSan knows children of a single thread only */
+    await_library_threads();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_child_collects_and_allocates),
         cmocka_unit_test(children_of_a_collecting_process_keep_all),

@@ -31,7 +31,7 @@
 /* Ends a test that hangs: by SIGALRM, after MOUND_TEST_SECONDS. */
 static inline void watchdog(void) {
     const char *text = getenv("MOUND_TEST_SECONDS");
-    alarm(text ? (unsigned)atoi(text) : 100);
+    alarm(text ? (unsigned)atoi(text) : 280);
 }
 
 /* Until a point in time: what nanosleep says is left grows a little with every interruption, so it
