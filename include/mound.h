@@ -133,6 +133,10 @@ typedef struct mound_type {
     const size_t *ptr_offs; /* offsets of the pointer fields */
     unsigned num_ptrs;
     unsigned id; /* the runtime's; 0 until first use */
+    /* Of keys of maps and of values in a mound_any; NULL: the type cannot be compared. Equal values
+     * must give equal hashes; the runtime mixes them once more. */
+    int (*equal)(const void *a, const void *b);
+    uint64_t (*hash)(const void *value, uint64_t seed);
 } mound_type;
 
 /* num elements of type. Precise for one element and for arrays above 32 KiB; smaller arrays are
@@ -141,13 +145,17 @@ MOUND_API void *mound_alloc_typed(mound_type *type, size_t num) MOUND_FRESH;
 
 /* At file scope: MOUND_TYPE(node, left, right); lists all pointer fields (up to 16) of the type
  * named node. A field that is no pointer does not compile. */
-#define MOUND_TYPE(T, ...)                                                                         \
+#define MOUND_TYPE(T, ...) MOUND_TYPE_KEY(T, 0, 0, __VA_ARGS__)
+/* A type without pointers. */
+#define MOUND_TYPE_NOSCAN(T) MOUND_TYPE_KEY_NOSCAN(T, 0, 0)
+/* The same for types whose values are keys: with functions that compare two and hash one
+ * (mound_hash_bytes helps). */
+#define MOUND_TYPE_KEY(T, equal, hash, ...)                                                        \
     static const size_t mound_ptrs_##T[] = {MOUND_EACH_(T, __VA_ARGS__)};                          \
     static mound_type mound_type_##T MOUND_ATTR(unused) = {                                        \
-        #T, sizeof(T), mound_ptrs_##T, sizeof(mound_ptrs_##T) / sizeof(size_t), 0}
-/* A type without pointers. */
-#define MOUND_TYPE_NOSCAN(T)                                                                       \
-    static mound_type mound_type_##T MOUND_ATTR(unused) = {#T, sizeof(T), 0, 0, 0}
+        #T, sizeof(T), mound_ptrs_##T, sizeof(mound_ptrs_##T) / sizeof(size_t), 0, equal, hash}
+#define MOUND_TYPE_KEY_NOSCAN(T, equal, hash)                                                      \
+    static mound_type mound_type_##T MOUND_ATTR(unused) = {#T, sizeof(T), 0, 0, 0, equal, hash}
 #define MOUND_TYPEOF(T) (&mound_type_##T)
 #define mound_new_typed(T) ((T *)mound_alloc_typed(MOUND_TYPEOF(T), 1))
 
@@ -316,6 +324,14 @@ MOUND_API void mound_set_fatal_handler(void (*handler)(const char *message));
 #include "mound/sync.h"
 
 #include "mound/time.h"
+
+#include "mound/slice.h"
+
+#include "mound/str.h"
+
+#include "mound/map.h"
+
+#include "mound/any.h"
 
 #ifdef __cplusplus
 }

@@ -162,7 +162,8 @@ static void typed_null(void *arg) {
 }
 static void typed_outside(void *arg) {
     static const size_t beyond[] = {16}, odd[] = {3};
-    static mound_type types[] = {{"outside", 16, beyond, 1, 0}, {"odd", 16, odd, 1, 0}};
+    static mound_type types[] = {{"outside", 16, beyond, 1, 0, NULL, NULL},
+                                 {"odd", 16, odd, 1, 0, NULL, NULL}};
     use(mound_alloc_typed(&types[(uintptr_t)arg], 1));
 }
 static void alloc_size(void *arg) { use(mound_alloc((size_t)(uintptr_t)arg)); }

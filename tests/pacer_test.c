@@ -138,7 +138,7 @@ static void unused_slots_in_caches_do_not_cause_a_storm(void **state) {
     static const size_t offs[] = {0};
     for (int i = 0; i < TYPES; i++) {
         snprintf(names[i], sizeof names[i], "type %d", i);
-        types[i] = (mound_type){names[i], 32, offs, 1, 0};
+        types[i] = (mound_type){names[i], 32, offs, 1, 0, NULL, NULL};
         mound_keep_alive(mound_alloc_typed(&types[i], 1));
     }
     mound_gc();

@@ -206,7 +206,7 @@ static void types_beyond_the_table_are_scanned_word_by_word(void **state) {
     void **keep = mound_alloc_uncollectable(MORE * sizeof *keep);
     for (int i = 0; i < MORE; i++) {
         snprintf(names[i], sizeof names[i], "type %d", (int)i); /* the same would be one type */
-        types[i] = (mound_type){names[i], 32, offs, 1, 0};
+        types[i] = (mound_type){names[i], 32, offs, 1, 0, NULL, NULL};
         void **p = keep[i] = mound_alloc_typed(&types[i], 1);
         p[0] = mound_alloc(16); /* listed */
         p[2] = mound_alloc(16); /* not listed */
@@ -232,7 +232,7 @@ static void types_beyond_the_table_are_scanned_word_by_word(void **state) {
 static void a_type_larger_than_the_small_sizes_is_scanned_word_by_word(void **state) {
     (void)state;
     static const size_t offs[] = {0, 39992};
-    static mound_type type = {"huge", 40000, offs, 2, 0};
+    static mound_type type = {"huge", 40000, offs, 2, 0, NULL, NULL};
     begin();
     void **p = mound_alloc_typed(&type, 1);
     holders[0] = p;

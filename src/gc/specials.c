@@ -41,7 +41,7 @@ typedef struct weak_handle {
     uintptr_t pad;  /* a slot of its own: handles must not be shared with a neighbour's */
 } weak_handle;
 
-static mound_type handle_type = {"weak handle", sizeof(weak_handle), NULL, 0, 0};
+static mound_type handle_type = {"weak handle", sizeof(weak_handle), NULL, 0, 0, NULL, NULL};
 
 typedef struct special {
     struct special *next; /* in the span, the free list or the queue */

@@ -9,6 +9,7 @@
 #ifndef MO_CPU_H
 #define MO_CPU_H
 
+#include <emmintrin.h>
 #include <ucontext.h>
 
 #include "base/compiler.h"
@@ -20,6 +21,15 @@
 enum { MO_RED_ZONE_BYTES = 128, MO_CACHE_LINE_BYTES = 64 };
 
 MO_INLINE void mo_cpu_pause(void) { __builtin_ia32_pause(); }
+
+/* Which of the eight bytes at p equal byte, or have their top bit set: a bit for each. */
+MO_INLINE unsigned mo_cpu_match_8(const void *p, unsigned byte) {
+    __m128i bytes = _mm_loadl_epi64((const __m128i *)p);
+    return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8((char)byte))) & 0xFF;
+}
+MO_INLINE unsigned mo_cpu_tops_8(const void *p) {
+    return (unsigned)_mm_movemask_epi8(_mm_loadl_epi64((const __m128i *)p)) & 0xFF;
+}
 
 typedef struct mo_cpu_regs {
     uintptr_t word[6];

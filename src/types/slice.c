@@ -1,0 +1,111 @@
+/* slice.c - slices of any element. Floor types. Documented in mound/slice.h.
+ *
+ * Holds   behind the length, a block that this file made is zero up to its end: what append leaves
+ *         there was never written. A sub-slice may have written its own elements there.
+ * Go      slice.go: growslice.
+ */
+#include <string.h>
+
+#include "gc/malloc.h"
+#include "types/misuse.h"
+
+typedef mound_slice_any_ slice;
+
+/* How messages name a place. */
+#define AT " at %s"
+
+void mound_fail_index(ptrdiff_t i, ptrdiff_t len, const char *where) {
+    mo_misuse("index %td out of range with length %td" AT, i, len, where);
+}
+
+static void *new_block(size_t bytes, bool noscan) {
+    return noscan ? mound_alloc_noscan(bytes) : mound_alloc(bytes);
+}
+
+/* What a block for so many bytes really holds. */
+static size_t block_bytes(size_t bytes) {
+    if (bytes <= MO_MAX_SMALL_BYTES) return mo_size_classes[mo_size_class_of(bytes)].bytes;
+    return mo_align_up(bytes, MO_PAGE_BYTES);
+}
+
+mound_slice mound_slice_make(ptrdiff_t len, ptrdiff_t cap, size_t elem_bytes, unsigned flags,
+                             const char *where) {
+    size_t bytes;
+    if (len < 0) mo_misuse("make: length %td out of range" AT, len, where);
+    if (cap < len) mo_misuse("make: capacity %td out of range with length %td" AT, cap, len, where);
+    if (__builtin_mul_overflow((size_t)cap, elem_bytes, &bytes) || bytes > PTRDIFF_MAX)
+        mo_misuse("make: capacity %td of %zu bytes each out of range" AT, cap, elem_bytes, where);
+    return (mound_slice){new_block(bytes, flags & MOUND_ELEM_NOSCAN), len, cap};
+}
+
+/* The collector does not look into the block that s lies in. */
+static bool is_noscan(const slice *s) {
+    mo_slot sl;
+    return s->cap > 0 && mo_find((uintptr_t)s->ptr, &sl) && sl.span->kind == MO_KIND_NOSCAN;
+}
+
+static ptrdiff_t next_cap(ptrdiff_t cap, ptrdiff_t needed) {
+    if (needed > cap && needed - cap > cap) return needed;
+    if (cap < 256) return mo_max((size_t)needed, 2 * (size_t)cap) & PTRDIFF_MAX;
+    while (cap < needed) cap += (cap + 3 * 256) / 4; /* needed <= 2 * cap: cannot overflow */
+    return cap;
+}
+
+void mound_slice_grow(void *slice_, ptrdiff_t num, size_t elem_bytes, unsigned flags,
+                      const char *where) {
+    slice *s = slice_;
+    ptrdiff_t needed;
+    size_t bytes;
+    if (num < 0) mo_misuse("append: %td elements" AT, num, where);
+    if (__builtin_add_overflow(s->len, num, &needed))
+        mo_misuse("append: length out of range" AT, where);
+    if (needed <= s->cap) return;
+    ptrdiff_t cap = next_cap(s->cap, needed);
+    if (__builtin_mul_overflow((size_t)cap, elem_bytes, &bytes) || bytes > PTRDIFF_MAX)
+        mo_misuse("append: %td elements of %zu bytes each are too many" AT, cap, elem_bytes, where);
+    bytes = block_bytes(bytes);
+    bool noscan = flags & MOUND_ELEM_NOSCAN || is_noscan(s);
+    void *block = new_block(bytes, noscan);
+    if (s->len > 0 && elem_bytes > 0) memcpy(block, s->ptr, (size_t)s->len * elem_bytes);
+    s->ptr = block;
+    s->cap = elem_bytes > 0 ? (ptrdiff_t)(bytes / elem_bytes) : PTRDIFF_MAX;
+}
+
+void mound_slice_append(void *slice_, const void *elems, ptrdiff_t num, size_t elem_bytes,
+                        unsigned flags, const char *where) {
+    slice *s = slice_;
+    if (num < 0 || num > s->cap - s->len)
+        mound_slice_grow(s, num, elem_bytes, flags, where); /* elems stay where they are */
+    if (num > 0 && elem_bytes > 0)
+        memmove((char *)s->ptr + (size_t)s->len * elem_bytes, elems, (size_t)num * elem_bytes);
+    s->len += num;
+}
+
+mound_slice mound_slice_sub(const void *slice_, ptrdiff_t lo, ptrdiff_t hi, ptrdiff_t max,
+                            size_t elem_bytes, const char *where) {
+    const slice *s = slice_;
+    if (max == PTRDIFF_MIN) max = s->cap;
+    if (max < 0 || max > s->cap)
+        mo_misuse("slice bounds out of range [::%td] with capacity %td" AT, max, s->cap, where);
+    if (hi < 0 || hi > max)
+        mo_misuse("slice bounds out of range [:%td] with capacity %td" AT, hi, max, where);
+    if (lo < 0 || lo > hi) mo_misuse("slice bounds out of range [%td:%td]" AT, lo, hi, where);
+    /* An empty rest keeps its block by its first byte: one past the end is the next block's. */
+    size_t skip = max > lo ? (size_t)lo * elem_bytes : 0;
+#if MO_MUTANT_rest_points_behind
+    skip = (size_t)lo * elem_bytes;
+#endif
+    return (mound_slice){(void *)((uintptr_t)s->ptr + skip), hi - lo, max - lo};
+}
+
+ptrdiff_t mound_slice_copy(const void *to_, const void *from_, size_t elem_bytes) {
+    const slice *to = to_, *from = from_;
+    ptrdiff_t num = to->len < from->len ? to->len : from->len;
+    if (num > 0 && elem_bytes > 0) memmove(to->ptr, from->ptr, (size_t)num * elem_bytes);
+    return num;
+}
+
+void mound_slice_clear(const void *slice_, size_t elem_bytes) {
+    const slice *s = slice_;
+    if (s->len > 0 && elem_bytes > 0) memset(s->ptr, 0, (size_t)s->len * elem_bytes);
+}
