@@ -8,8 +8,9 @@
 enum { MO_SERVICE_STACK_BYTES = 256 << 10 }; /* for threads that run no user code */
 
 /* Starts a detached thread with all signals blocked; stack_bytes 0: libc's default. false if the
- * system refuses, or in a callback of dl_iterate_phdr: try again later. World running, no lock held that a stop needs: libc takes locks of its own, which
- * stopped threads may hold, so a registered caller counts as stopped meanwhile. */
+ * system refuses, or in a callback of dl_iterate_phdr: try again later. World running, no lock held
+ * that a stop needs: libc takes locks of its own, which stopped threads may hold, so a registered
+ * caller counts as stopped meanwhile. */
 bool mo_runtime_thread_start(const char *name, size_t stack_bytes, void *(*fn)(void *), void *arg);
 
 /* What sched_getattr and sched_setattr take, in the kernel's first version: libc's header, where it

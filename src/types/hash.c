@@ -29,14 +29,13 @@ uint64_t mo_hash_long(const unsigned char *p, size_t num, mo_secret s) {
 }
 
 mo_secret mo_secret_new(void) {
-    uint64_t state = mo_load_rlx(&secret_state); /* a number, drawn by one or by two */
-    if (MO_UNLIKELY(state == 0)) {
+    if (MO_UNLIKELY(mo_load_rlx(&secret_state) == 0)) { /* drawn by one or by two */
         int saved = errno;
         uint64_t drawn;
         if (getrandom(&drawn, sizeof drawn, GRND_NONBLOCK) != sizeof drawn)
             drawn = mo_clock_ns() ^ (uintptr_t)&drawn; /* early in the system's start */
         errno = saved;
-        mo_cas_acq(&secret_state, &state, drawn | 1); /* who loses takes the winner's */
+        mo_add_rlx(&secret_state, drawn); /* a number; any will do */
     }
     uint64_t step = mo_add_rlx(&secret_state, 0x9E3779B97F4A7C16u); /* a number no other map gets */
     mo_secret s;
