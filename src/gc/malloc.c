@@ -69,8 +69,9 @@ static MO_NOINLINE void *refill(mo_thread *t, mo_cache_slot *slot, mo_central *c
     return p;
 }
 
+/* The first `filled` bytes need not be zeroed; 0 unless noscan. */
 static MO_NOINLINE void *malloc_large(mo_thread *t, size_t size, size_t align, mo_kind kind,
-                                      const mo_type_info *type) {
+                                      const mo_type_info *type, size_t filled) {
     mo_span *s = NULL;
     bool needs_zero = false;
     if (size > mo_the_heap.reserved_bytes)
@@ -97,17 +98,25 @@ static MO_NOINLINE void *malloc_large(mo_thread *t, size_t size, size_t align, m
         mo_add_owned_rlx(&t->cache.claimed_bytes, s->elem_bytes); /* statistics */
     }
     mo_runtime_leave(t);
-    if (needs_zero) mo_span_clear_words(s, mo_align_up(size, MO_PAGE_BYTES));
+    if (needs_zero && filled > 0)
+        memset((char *)p + filled, 0, mo_align_up(size, MO_PAGE_BYTES) - filled);
+    else if (needs_zero)
+        mo_span_clear_words(s, mo_align_up(size, MO_PAGE_BYTES));
     return p;
 }
 
 void *mo_malloc_slow(size_t size, mo_kind kind) {
     mo_thread *t = mo_start_current();
-    if (MO_UNLIKELY(size > MO_MAX_SMALL_BYTES)) return malloc_large(t, size, 1, kind, NULL);
+    if (MO_UNLIKELY(size > MO_MAX_SMALL_BYTES)) return malloc_large(t, size, 1, kind, NULL, 0);
     unsigned sc = mo_size_class_of(size);
     mo_cache_slot *slot = mo_cache_slot_of(&t->cache, kind, sc);
     void *p = take_claimed(slot, sc);
     return MO_LIKELY(p != NULL) ? p : refill(t, slot, mo_central_of(kind, sc));
+}
+
+void *mo_malloc_filled(size_t size, size_t filled) {
+    if (size <= MO_MAX_SMALL_BYTES) return mo_malloc(size, MO_KIND_NOSCAN);
+    return malloc_large(mo_start_current(), size, 1, MO_KIND_NOSCAN, NULL, filled);
 }
 
 /* The cache's slot for a type; NULL if memory is exhausted. */
@@ -147,7 +156,7 @@ void *mo_malloc_typed(const mo_type_info *type, size_t num) {
     size_t bytes = type->bytes * num;
     if (type->num_ptrs == 0) return mo_malloc(bytes, MO_KIND_NOSCAN);
     if (bytes > MO_MAX_SMALL_BYTES)
-        return malloc_large(mo_start_current(), bytes, 1, MO_KIND_TYPED, type);
+        return malloc_large(mo_start_current(), bytes, 1, MO_KIND_TYPED, type, 0);
     if (num != 1) return mo_malloc(bytes, MO_KIND_SCAN);
     mo_thread *t = mo_start_current();
     mo_cache_slot *slot = typed_slot(t, type->central.type_id);
@@ -167,5 +176,5 @@ void *mo_malloc_aligned(size_t align, size_t size) {
             class_bytes(mo_size_class_of(pow2)) == pow2)
             return mo_malloc(pow2, MO_KIND_SCAN);
     }
-    return malloc_large(mo_start_current(), mo_max(size, 1), align, MO_KIND_SCAN, NULL);
+    return malloc_large(mo_start_current(), mo_max(size, 1), align, MO_KIND_SCAN, NULL, 0);
 }

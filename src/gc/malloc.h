@@ -17,6 +17,9 @@ void *mo_malloc_slow(size_t size, mo_kind kind);
 /* An object of a type, precise. type may be NULL: scanned word by word. */
 void *mo_malloc_typed(const mo_type_info *type, size_t num);
 void *mo_malloc_aligned(size_t align, size_t size);
+/* Noscan memory, zeroed but for the first `filled` bytes of a large object, which the caller writes
+ * at once: what is scanned must be zero before it is shown to the marker. */
+void *mo_malloc_filled(size_t size, size_t filled);
 /* Small object from inside the runtime: never collects. NULL: exhausted. */
 void *mo_malloc_in_runtime(mo_thread *t, size_t size, mo_kind kind);
 /* The same for one object of a type, always in the type's spans. type may be NULL. */

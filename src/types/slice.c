@@ -22,6 +22,13 @@ static void *new_block(size_t bytes, bool noscan) {
     return noscan ? mound_alloc_noscan(bytes) : mound_alloc(bytes);
 }
 
+/* The same with a copy of num bytes at its begin. */
+static void *larger_block(size_t bytes, bool noscan, const void *from, size_t num) {
+    void *block = noscan ? mo_malloc_filled(bytes, num) : NULL;
+    if (!block) block = new_block(bytes, noscan); /* exhausted: that one says so */
+    return num > 0 ? memcpy(block, from, num) : block;
+}
+
 /* What a block for so many bytes really holds. */
 static size_t block_bytes(size_t bytes) {
     if (bytes <= MO_MAX_SMALL_BYTES) return mo_size_classes[mo_size_class_of(bytes)].bytes;
@@ -65,8 +72,7 @@ void mound_slice_grow(void *slice_, ptrdiff_t num, size_t elem_bytes, unsigned f
         mo_misuse("append: %td elements of %zu bytes each are too many" AT, cap, elem_bytes, where);
     bytes = block_bytes(bytes);
     bool noscan = flags & MOUND_ELEM_NOSCAN || is_noscan(s);
-    void *block = new_block(bytes, noscan);
-    if (s->len > 0 && elem_bytes > 0) memcpy(block, s->ptr, (size_t)s->len * elem_bytes);
+    void *block = larger_block(bytes, noscan, s->ptr, (size_t)s->len * elem_bytes);
     s->ptr = block;
     s->cap = elem_bytes > 0 ? (ptrdiff_t)(bytes / elem_bytes) : PTRDIFF_MAX;
 }
