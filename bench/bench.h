@@ -1,7 +1,8 @@
 /* bench.h - what the benchmark programs share: the choice of heap, flags, clock, statistics.
  *
  * One source serves every heap. Compiled as it is a program uses mound; with -DBENCH_BOEHM it
- * uses the Boehm collector, with -DBENCH_MIMALLOC mimalloc (freepair only, nothing collects).
+ * uses the Boehm collector, with -DBENCH_MIMALLOC mimalloc (freepair only, nothing collects). Where
+ * only the maps differ (maps: -DBENCH_KHASH, -DBENCH_GLIB, -DBENCH_UTHASH) the rest is libc's.
  * All run with their defaults, and with the calls a user of each would write: mound_new(T) and
  * GC_MALLOC for scanned memory, mound_alloc_noscan and GC_MALLOC_ATOMIC for the rest. mound and
  * Go zero the latter, Boehm does not: that difference is left in Boehm's favour.
@@ -43,8 +44,16 @@
 #define bench_alloc(size) mi_zalloc(size)
 #define bench_free(obj) mi_free(obj)
 
+#elif defined(BENCH_KHASH) || defined(BENCH_GLIB) || defined(BENCH_UTHASH)
+
+#define BENCH_HEAP "libc"
+#define bench_alloc(size) calloc(1, (size))
+#define bench_alloc_array(num, size) calloc((num), (size))
+#define bench_free(obj) free(obj)
+
 #else
 
+#define BENCH_MOUND
 #include <mound.h>
 #define BENCH_HEAP "mound"
 #define bench_alloc(size) mound_alloc(size)
@@ -84,7 +93,7 @@ BENCH_UNUSED static void bench_init(void) {
 BENCH_UNUSED static void bench_gc(void) {
 #if defined(BENCH_BOEHM)
     GC_gcollect();
-#elif !defined(BENCH_MIMALLOC)
+#elif defined(BENCH_MOUND)
     mound_gc();
 #endif
 }
@@ -93,7 +102,7 @@ BENCH_UNUSED static void bench_gc(void) {
 BENCH_UNUSED static void bench_gc_off(void) {
 #if defined(BENCH_BOEHM)
     GC_disable();
-#elif !defined(BENCH_MIMALLOC)
+#elif defined(BENCH_MOUND)
     mound_set_gc_percent(-1);
 #endif
 }
@@ -101,7 +110,7 @@ BENCH_UNUSED static void bench_gc_off(void) {
 BENCH_UNUSED static void bench_free_os_memory(void) {
 #if defined(BENCH_BOEHM)
     GC_gcollect_and_unmap();
-#elif !defined(BENCH_MIMALLOC)
+#elif defined(BENCH_MOUND)
     mound_free_os_memory();
 #endif
 }
@@ -121,7 +130,7 @@ BENCH_UNUSED static bench_stats bench_read_stats(void) {
     st.pause_ns = (uint64_t)GC_get_full_gc_total_time() * 1000000;
     st.gc_cpu_seconds = (double)st.pause_ns / 1e9 * (GC_get_parallel() + 1);
     st.sys_bytes = GC_get_heap_size() + GC_get_unmapped_bytes();
-#elif !defined(BENCH_MIMALLOC)
+#elif defined(BENCH_MOUND)
     mound_mem_stats ms = {.struct_bytes = sizeof(ms)};
     mound_read_mem_stats(&ms);
     st.num_mallocs = ms.num_mallocs;
@@ -134,7 +143,7 @@ BENCH_UNUSED static bench_stats bench_read_stats(void) {
 }
 
 /* How long threads stood still, where the heap tells: how many stops fell into each bucket. */
-#if defined(BENCH_BOEHM) || defined(BENCH_MIMALLOC)
+#if !defined(BENCH_MOUND)
 #define BENCH_STOP_BUCKETS 1
 #define bench_stop_bucket_ns(i) ((uint64_t)(i))
 #else
@@ -149,7 +158,7 @@ typedef struct bench_stops {
 /* Since before was read; NULL: since start. */
 BENCH_UNUSED static bench_stops bench_read_stops(const bench_stops *before) {
     bench_stops stops = {0};
-#if !defined(BENCH_BOEHM) && !defined(BENCH_MIMALLOC)
+#if defined(BENCH_MOUND)
     mound_mem_stats ms = {.struct_bytes = sizeof(ms)};
     mound_read_mem_stats(&ms);
     for (unsigned i = 0; i < BENCH_STOP_BUCKETS; i++) {

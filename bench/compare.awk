@@ -80,7 +80,7 @@ function print_row(row,    i, k, num, who, remark, metric, q) {
     num_cells = 0
     for (k = 1; k <= num_who; k++) if ((row, order[k]) in takes_part) { out[++num] = order[k]; num_cells++ }
     for (k = 1; k <= num_who; k++) if (order[k] != "mound" && ((row, order[k]) in takes_part)) out[++num] = "x " order[k]
-    emit(num, 22, 26)
+    emit(num, 24, 26)
     rule(num)
     for (i = 1; i <= num_metrics[row]; i++) {
         metric = metrics[row, i]
@@ -93,7 +93,7 @@ function print_row(row,    i, k, num, who, remark, metric, q) {
             q = metric ~ /^(gcs|pause_ms|allocated_mb)$/ ? "" : quotient(row, metric, who)
             out[++num] = q == "" ? "" : sprintf("%.2f", q)
         }
-        emit(num, 22, 26)
+        emit(num, 24, 26)
     }
     print ""
 }
@@ -112,7 +112,7 @@ function print_bars(    i, row, metric, vs, got, ok, verdict, num_pass, num_judg
     title("bars", "")
     out[1] = "row"; out[2] = "metric"; out[3] = "against"; out[4] = "mound"; out[5] = "bar"; out[6] = "verdict"
     num_cells = 99
-    emit(6, 14, 20)
+    emit(6, 14, 24)
     rule(6)
     for (i = 1; i <= num_bars; i++) {
         row = bar_row[i]; metric = bar_metric[i]; vs = bar_vs[i]
@@ -129,7 +129,7 @@ function print_bars(    i, row, metric, vs, got, ok, verdict, num_pass, num_judg
         out[1] = row; out[2] = metric; out[3] = vs == "-" ? "" : vs
         out[4] = got == "" ? "-" : sprintf("%.2f", got)
         out[5] = bar_op[i] " " bar_factor[i]; out[6] = verdict
-        emit(6, 14, 20)
+        emit(6, 14, 24)
     }
     print (format == "markdown" ? "\n" : "  ") num_pass + 0 " of " num_judged + 0 " bars passed"
 }
@@ -155,7 +155,7 @@ FILENAME ~ /bars\.txt$/ {
 }
 
 END {
-    num_who = split("mound typed control go boehm mimalloc", order, " ")
+    num_who = split("mound typed control go boehm mimalloc khash glib uthash", order, " ")
     for (key in count) {
         num = count[key]
         sort_cell(key, num)

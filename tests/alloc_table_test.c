@@ -87,7 +87,7 @@ static const row rows[] = {
     {"append below the capacity", append_below, 0, 0},
     {"append at a capacity of 8 `int`", append_at, 1, 64},
     {"append to an empty slice", append_to_nothing, 1, 16},
-    {"make a map of `uint64_t` to `uint64_t`", make_map, 2, 272},
+    {"make a map of `uint64_t` to `uint64_t`", make_map, 2, 288},
     {"map insert without growth", map_insert, 0, 0},
     {"map insert, 8 entries grow to 16", map_insert_grows, 1, 288},
     {"map replace", map_replace, 0, 0},

@@ -64,7 +64,7 @@ typedef struct mo_span {
     uint8_t state;                   /* mo_span_state; shard lock */
     uint8_t kind;                    /* const */
     uint8_t size_class;              /* const */
-    uint8_t unused;
+    bool has_slack;                  /* const: large; its last byte is not to be used */
 } mo_span;
 
 _Static_assert(sizeof(mo_span) == 64, "a span record is one cache line");

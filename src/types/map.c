@@ -576,9 +576,16 @@ static void check_layout(const mound_map_layout *l) {
                   l->value_bytes);
 }
 
+/* Not at its block's begin: that address would also be one past the end of the block before, often
+ * another map, and a root that holds this one would keep that one and all its tables. */
+static mound_map *header_new(void) {
+    char *block = mound_alloc(MO_MAP_HEADER_OFF + sizeof(mound_map));
+    return (mound_map *)(block + MO_MAP_HEADER_OFF);
+}
+
 mound_map *mound_map_new(const mound_map_layout *l) {
     check_layout(l);
-    mound_map *m = mound_new(mound_map);
+    mound_map *m = header_new();
     m->secret = mo_secret_new();
     m->kind = l->kind;
     m->type = l->type;

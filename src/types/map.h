@@ -29,7 +29,8 @@ enum {
     MO_MAP_SLOTS = 8,    /* of a group */
     MO_MAP_EMPTY = 0x80, /* control bytes; what has not the top bit is full */
     MO_MAP_DELETED = 0xFE,
-    MO_MAP_MAX_LOG2 = 15, /* of groups: what an address of 16-byte alignment has room for */
+    MO_MAP_HEADER_OFF = 16, /* of a mound_map in its block */
+    MO_MAP_MAX_LOG2 = 15,   /* of groups: what an address of 16-byte alignment has room for */
 };
 
 typedef struct mo_table {

@@ -18,21 +18,27 @@ void mound_fail_index(ptrdiff_t i, ptrdiff_t len, const char *where) {
     mo_misuse("index %td out of range with length %td" AT, i, len, where);
 }
 
+/* A large block has a byte behind its last element: a root's word that is one past the end lies
+ * within, and one that is the next block's begin does not keep this one. */
+static size_t with_slack(size_t bytes) {
+    return bytes + (bytes > MO_MAX_SMALL_BYTES && bytes % MO_PAGE_BYTES == 0);
+}
+
 static void *new_block(size_t bytes, bool noscan) {
-    return noscan ? mound_alloc_noscan(bytes) : mound_alloc(bytes);
+    return noscan ? mound_alloc_noscan(with_slack(bytes)) : mound_alloc(with_slack(bytes));
 }
 
 /* The same with a copy of num bytes at its begin. */
 static void *larger_block(size_t bytes, bool noscan, const void *from, size_t num) {
-    void *block = noscan ? mo_malloc_filled(bytes, num) : NULL;
+    void *block = noscan ? mo_malloc_filled(with_slack(bytes), num) : NULL;
     if (!block) block = new_block(bytes, noscan); /* exhausted: that one says so */
     return num > 0 ? memcpy(block, from, num) : block;
 }
 
-/* What a block for so many bytes really holds. */
+/* What a block for so many bytes really has room for. */
 static size_t block_bytes(size_t bytes) {
     if (bytes <= MO_MAX_SMALL_BYTES) return mo_size_classes[mo_size_class_of(bytes)].bytes;
-    return mo_align_up(bytes, MO_PAGE_BYTES);
+    return mo_align_up(bytes + 1, MO_PAGE_BYTES) - 1;
 }
 
 mound_slice mound_slice_make(ptrdiff_t len, ptrdiff_t cap, size_t elem_bytes, unsigned flags,
