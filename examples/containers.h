@@ -5,7 +5,8 @@
  * go from goroutine to goroutine, or from thread to thread, as they are. An all-zero vec, map or
  * set is an empty one.
  *
- * Used by depgraph.c and depgraph_threads.c, which include the heap first. One user at a time.
+ * Used by depgraph_threads.c, which includes the heap first. One user at a time. depgraph.c has
+ * the library's own slices, strings and maps instead.
  */
 #ifndef EXAMPLES_CONTAINERS_H
 #define EXAMPLES_CONTAINERS_H
