@@ -327,6 +327,39 @@ static void an_iteration_survives_growth_and_shrinking(void **state) {
     for (uint64_t i = 0; i < num; i++) big_change_in_an_iteration(seed + i);
 }
 
+/* What does not equal itself cannot be looked up, but it comes once as all else does. */
+static void nans_come_once_also_while_the_map_shrinks(void **state) {
+    (void)state;
+    typedef mound_map_of(double, int) reals;
+    typedef mound_map_of(mound_any, int) any_map;
+    enum { NANS = 50 };
+    for (int round = 0; round < 20; round++) {
+        reals m = mound_map_make(reals);
+        any_map a = mound_map_make(any_map);
+        double nan = __builtin_nan("");
+        for (int i = 0; i < NANS; i++) mound_map_set(m, nan, i);
+        for (int i = 0; i < NANS; i++) mound_map_set(a, mound_any_of(double, nan), i);
+        for (int i = 0; i < 3000; i++) mound_map_set(m, i + 0.5, i);
+        for (int i = 0; i < 3000; i++) mound_map_set(a, mound_any_of(int, i), i);
+        int seen[NANS] = {0}, num = 0, seen_any[NANS] = {0};
+        for (mound_map_iter it = mound_map_begin(m); mound_map_next(&it);) {
+            double k = *mound_map_key(m, &it);
+            if (k != k) seen[*mound_map_value(m, &it)]++;
+            if (++num == 1000)
+                for (int i = 0; i < 3000; i++) mound_map_delete(m, i + 0.5);
+        }
+        num = 0;
+        for (mound_map_iter it = mound_map_begin(a); mound_map_next(&it);) {
+            if (mound_any_is(mound_map_key(a, &it), double)) seen_any[*mound_map_value(a, &it)]++;
+            if (++num == 1000)
+                for (int i = 0; i < 3000; i++) mound_map_delete(a, mound_any_of(int, i));
+        }
+        for (int i = 0; i < NANS; i++) assert_true(seen[i] == 1 && seen_any[i] == 1);
+        mo_map_check(m.map);
+        mo_map_check(a.map);
+    }
+}
+
 /* ---------------------------------------------------------------- by type */
 
 static void typed_maps(void **state) {
@@ -542,6 +575,7 @@ int main(void) {
         cmocka_unit_test(typed_maps),
         cmocka_unit_test(a_map_holds_what_was_put),
         cmocka_unit_test(an_iteration_survives_growth_and_shrinking),
+        cmocka_unit_test(nans_come_once_also_while_the_map_shrinks),
         cmocka_unit_test(a_map_shrinks),
         cmocka_unit_test(a_map_that_stays_small_takes_no_more_memory),
         cmocka_unit_test(a_put_makes_few_tables),

@@ -18,7 +18,10 @@ awk -v ops="$ops" -v test="$test" '
         print "maps of 1,792 entries and more that were emptied one by one: " emptied
         if (ops < 100000) exit
         for (i = 1; i <= num; i++)
-            if (size[i] <= 4096 && !n[size[i]]) { print test ": no map of that size: " size[i]; bad = 1 }
+            if (size[i] <= 4096 && !n[size[i]]) {
+                print test ": no map of that size: " size[i]
+                bad = 1
+            }
         if (!emptied) { print test ": no large map was emptied"; bad = 1 }
         exit bad
     }' "$work/counts" || failed=1

@@ -89,7 +89,8 @@ static void check_words(checker *c, uintptr_t lo, uintptr_t hi, bool ambiguous, 
         uintptr_t w = mo_cpu_peek((const uintptr_t *)p);
         visit(c, w, lo, p - lo, what);
         mo_slot at;
-        if (ambiguous && mo_in_heap(w - 1) && (w & 15) == 0 && !(mo_find(w, &at) && at.base != w))
+        if (ambiguous && (w & 15) == 0 && !(mo_find(w, &at) && at.base != w) &&
+            mo_find(w - 1, &at) && !mo_slot_has_slack(&at))
             visit(c, w - 1, lo, p - lo, what);
     }
 }

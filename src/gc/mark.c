@@ -153,10 +153,6 @@ MO_INLINE void scan_words(mo_marker *m, uintptr_t lo, uintptr_t hi) {
     }
 }
 
-MO_INLINE bool ends_before(const mo_slot *sl) {
-    return sl->span->size_class == 0 && sl->span->has_slack;
-}
-
 /* The same for words that may also be one past the end of an object: where w is exactly a slot's
  * base, the slot before it counts too, unless its object is known to end before. */
 MO_INLINE void scan_ambiguous(mo_marker *m, uintptr_t lo, uintptr_t hi) {
@@ -168,7 +164,8 @@ MO_INLINE void scan_ambiguous(mo_marker *m, uintptr_t lo, uintptr_t hi) {
         if ((w & 15) == 0 && w - 1 - base < used) {
             mo_slot at, before;
             bool inside = mo_find(w, &at) && at.base != w;
-            if (!inside && mo_find(w - 1, &before) && !ends_before(&before)) push(m, before.base);
+            if (!inside && mo_find(w - 1, &before) && !mo_slot_has_slack(&before))
+                push(m, before.base);
         }
 #endif
     }

@@ -166,6 +166,11 @@ MO_INLINE bool mo_find(uintptr_t addr, mo_slot *out) {
     return out->idx < sc->nelems;
 }
 
+/* An address one past the slot is not one past its object. */
+MO_INLINE bool mo_slot_has_slack(const mo_slot *sl) {
+    return sl->span->size_class == 0 && sl->span->has_slack;
+}
+
 /* Throws where I1 or I3 does not hold; the span must be swept and owned by nobody else. */
 void mo_span_verify(const mo_span *s);
 

@@ -411,7 +411,8 @@ bool mo_in_loader_callback(void) {
     return num_callbacks > 0;
 }
 
-PUBLIC int dl_iterate_phdr(int (*fn)(struct dl_phdr_info *, size_t, void *), void *arg) {
+/* TSan asks for the list before it can look at anything. */
+PUBLIC MO_NO_TSAN int dl_iterate_phdr(int (*fn)(struct dl_phdr_info *, size_t, void *), void *arg) {
     REAL(dl_iterate_phdr,
          __interceptor_dl_iterate_phdr ? __interceptor_dl_iterate_phdr : __dl_iterate_phdr)
     num_callbacks++;

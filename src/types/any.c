@@ -5,8 +5,9 @@
  */
 #include <string.h>
 
+#include "base/bits.h"
 #include "gc/malloc.h"
-#include "types/hash.h"
+#include "types/map.h"
 #include "types/misuse.h"
 
 /* ---------------------------------------------------------------- C's own types */
@@ -22,13 +23,12 @@ BYTES(2, 2)
 BYTES(4, 4)
 BYTES(8, 8)
 
-/* A NaN equals nothing and hashes anyhow, so that many of them do not meet; 0 and -0 are equal. */
+/* A NaN equals nothing; 0 and -0 are equal. */
 #define FLOATING(T)                                                                                \
     static int equal_##T(const void *a, const void *b) { return *(const T *)a == *(const T *)b; }  \
     static uint64_t hash_##T(const void *v, uint64_t seed) {                                       \
         T value = *(const T *)v;                                                                   \
         if (value == 0) value = 0;                                                                 \
-        if (value != value) return mo_secret_new().seed;                                           \
         return mound_hash_bytes(&value, sizeof value, seed);                                       \
     }
 FLOATING(float)
@@ -43,6 +43,34 @@ static uint64_t hash_string(const void *v, uint64_t seed) {
 
 static int equal_any(const void *a, const void *b) {
     return mound_any_eq(*(const mound_any *)a, *(const mound_any *)b);
+}
+
+/* What does not matter of a NaN is made random: many of them in a map hash to different places,
+ * each always to the same. */
+bool mo_spread_nan(const mound_type *type, void *value) {
+    double wide;
+    float narrow;
+    if (type == &mound_type_mound_any) {
+        mound_any *a = value;
+        return a->type && a->type->size <= sizeof a->word && mo_spread_nan(a->type, &a->word);
+    }
+    if (type == &mound_type_double) {
+        memcpy(&wide, value, sizeof wide);
+        if (wide == wide) return false;
+        uint64_t word = mo_hash_load8(value) & ~mo_low_mask(51);
+        word |= mo_secret_new().seed & mo_low_mask(51);
+        memcpy(value, &word, sizeof word);
+        return true;
+    }
+    if (type == &mound_type_float) {
+        memcpy(&narrow, value, sizeof narrow);
+        if (narrow == narrow) return false;
+        uint32_t word = mo_hash_load4(value) & ~(uint32_t)mo_low_mask(22);
+        word |= (uint32_t)(mo_secret_new().seed & mo_low_mask(22));
+        memcpy(value, &word, sizeof word);
+        return true;
+    }
+    return false;
 }
 
 static const void *value_of(const mound_any *a) {

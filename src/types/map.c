@@ -469,6 +469,11 @@ void *mound_map_place(mound_map *m, const void *key) {
     case MOUND_KEY_BYTES: return place_value(m, MOUND_KEY_BYTES, &k);
     case MOUND_KEY_TYPE: break;
     }
+    mound_any copy;
+    if (m->may_be_nan) {
+        memcpy(&copy, key, m->key_bytes);
+        if (mo_spread_nan(m->type, &copy)) k.addr = &copy;
+    }
     return place_value(m, MOUND_KEY_TYPE, &k);
 }
 
@@ -590,6 +595,8 @@ mound_map *mound_map_new(const mound_map_layout *l) {
     m->kind = l->kind;
     m->type = l->type;
     m->is_noscan = l->is_noscan;
+    m->may_be_nan = l->type == &mound_type_float || l->type == &mound_type_double ||
+                    l->type == &mound_type_mound_any;
     m->key_bytes = (uint32_t)l->key_bytes;
     m->value_bytes = (uint32_t)l->value_bytes;
     /* No value lies one past the end of its slot: its address would be another's. */

@@ -59,6 +59,7 @@ struct mound_map {
     uint32_t ctrl_bytes; /* 8, or 16 where slots are aligned to 16 */
     size_t group_bytes;
     bool is_noscan;
+    bool may_be_nan; /* keys are of one of the types that mo_spread_nan knows */
     const mound_type *type;
 };
 
@@ -74,6 +75,9 @@ MO_INLINE unsigned char *mo_map_slot(const mound_map *m, unsigned char *group, u
 }
 
 uint64_t mo_map_hash(const mound_map *m, const void *key);
+/* A NaN of type float or double, or in a mound_any: gets random bits where they do not matter.
+ * False for all else. */
+bool mo_spread_nan(const mound_type *type, void *value);
 /* Looks at everything that must hold; for tests. */
 void mo_map_check(const mound_map *m);
 /* Ends the process where another thread changes the map. */

@@ -1395,6 +1395,7 @@ int main(int argc, char **argv) {
     first = dice_new(strtoull(argv[1], NULL, 10));
     max_ops = strtoull(argv[2], NULL, 10);
     from = argc == 5 ? strtoull(argv[4], NULL, 10) : UINT64_MAX;
+    setvbuf(stdout, NULL, _IOLBF, 1 << 16); /* also if the program dies */
     int status = mound_run(app, NULL);
     for (int k = 0; k < NUM_KINDS; k++)
         fprintf(stderr, "kind %s %llu\n", kind_names[k], (unsigned long long)num_of_kind[k]);

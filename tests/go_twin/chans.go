@@ -1,4 +1,4 @@
-// chans.go does what chans.c does and prints the same; see there. It builds with Go 1.19 or newer:
+// chans.go does what chans.c does and prints the same; see there. To build with Go 1.19 or newer:
 //
 //	GO111MODULE=off go build -o chans chans.go
 package main
@@ -37,7 +37,8 @@ const (
 	numKinds
 )
 
-var kindNames = [numKinds]string{"network", "exchange", "wide", "alone", "locks", "queue", "turns", "once",
+var kindNames = [numKinds]string{"network", "exchange", "wide", "alone", "locks", "queue",
+	"turns", "once",
 	"phases", "tree", "ring", "service", "contexts", "cancel", "sieve", "goexit"}
 var numOfKind [numKinds]uint64
 
@@ -370,7 +371,8 @@ func network() {
 			}
 			start(n, (*node).closer, &all)
 			from.isOrdered = false
-		} else if way <= 9 && at < num-1 && from.isOrdered && from.isLinear && last.isOrdered && last.isLinear {
+		} else if way <= 9 && at < num-1 && from.isOrdered && from.isLinear &&
+			last.isOrdered && last.isLinear {
 			n.in[1] = last.c
 			num--
 			start(n, (*node).zip, &all)

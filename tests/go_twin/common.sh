@@ -26,7 +26,9 @@ else
     exit 77
 fi
 export GO111MODULE=off GOFLAGS='' GOTOOLCHAIN=local
-if [ -z "${HOME:-}${XDG_CACHE_HOME:-}${GOCACHE:-}" ]; then export GOCACHE=$MOUND_BUILD_DIR/gocache; fi
+if [ -z "${HOME:-}${XDG_CACHE_HOME:-}${GOCACHE:-}" ]; then
+    export GOCACHE=$MOUND_BUILD_DIR/gocache
+fi
 
 ops=1000000
 [ -z "${MOUND_SANITIZE:-}" ] || ops=200000
@@ -51,18 +53,20 @@ build() {
         flags+=("-fsanitize=$MOUND_SANITIZE" -fno-omit-frame-pointer)
         if [[ $MOUND_SANITIZE == *undefined* ]]; then flags+=(-fno-sanitize-recover=undefined); fi
         if [[ $MOUND_SANITIZE == *address* ]] && # as CMakeLists.txt has it
-            "${CC:-cc}" -fsanitize=address -fsanitize-address-use-after-return=never -E -x c /dev/null \
-                >/dev/null 2>&1; then
+            "${CC:-cc}" -fsanitize-address-use-after-return=never -E -x c /dev/null >/dev/null 2>&1; then
             flags+=(-fsanitize-address-use-after-return=never)
         fi
     fi
-    "${CC:-cc}" "${flags[@]}" "$source/$name.c" -o "$work/c" "$MOUND_BUILD_DIR/libmound.a" $private ||
+    "${CC:-cc}" "${flags[@]}" "$source/$name.c" -o "$work/c" \
+        "$MOUND_BUILD_DIR/libmound.a" $private || exit 1
+    "$go" build -o "$work/go" "$source/$name.go" || {
+        echo "$test: go cannot build $name.go" >&2
         exit 1
-    "$go" build -o "$work/go" "$source/$name.go" || { echo "$test: go cannot build $name.go" >&2; exit 1; }
+    }
 }
 
-# both ENVIRONMENT ARGUMENT...: runs both at the same time; output and messages in $work/c.out, c.err,
-# go.out, go.err. ENVIRONMENT is for C: NAME=VALUE or nothing.
+# both ENVIRONMENT ARGUMENT...: runs both at the same time; output and messages in $work/c.out,
+# c.err, go.out, go.err. ENVIRONMENT is for C: words NAME=VALUE, or nothing.
 both() {
     local env=$1 status
     shift
@@ -71,7 +75,8 @@ both() {
     status=$?
     wait $! || { fail "the Go program failed, seed $1: $(tail -n 3 "$work/go.err")"; return 1; }
     if [ $status != 0 ]; then
-        fail "$env: exit status $status after $(wc -l <"$work/c.out") lines: $env $name.c $*"
+        fail "exit status $status of: ${env:+$env }./c $* (built from $name.c); its last line, messages:"
+        tail -n 1 "$work/c.out" | cut -c 1-2000 >&2
         head -n 20 "$work/c.err" >&2
         return 1
     fi
@@ -105,6 +110,7 @@ compare() {
         grep -m 1 '^>' "$work/diff" | cut -c 1-2000 >&2
     else
         echo "none this time" >&2
+        diff "$work/c.err" "$work/go.err" | head -n 5 >&2
     fi
     cat >&2 <<END
 again: MOUND_FUZZ_SEED=$seed ctest -R $test -V, or each by hand:
@@ -139,8 +145,8 @@ run_all() {
         compare "" "$seed" $((ops / ${#seeds[@]})) || return
     done
     # Collections that stop the program for as long as they take are the cheaper ones by far.
-    for env in "MOUND_DEBUG=gcstress=97" "MOUND_DEBUG=gcstress=97 MOUND_BARRIER=none" MOUND_BARRIER=none \
-        MOUND_BARRIER=os; do
+    for env in "MOUND_DEBUG=gcstress=97" "MOUND_DEBUG=gcstress=97 MOUND_BARRIER=none" \
+        MOUND_BARRIER=none MOUND_BARRIER=os; do
         if [ "$env" = MOUND_BARRIER=os ] && ! env $env "$work/c" 1 1 >/dev/null 2>"$work/c.err" &&
             grep -q '^mound: MOUND_BARRIER=os' "$work/c.err"; then
             echo "$test: $env: not here: $(head -n 1 "$work/c.err")"

@@ -992,6 +992,7 @@ int main(int argc, char **argv) {
     }
     uint64_t seed = strtoull(argv[1], NULL, 10), ops = strtoull(argv[2], NULL, 10);
     uint64_t from = argc == 5 ? strtoull(argv[4], NULL, 10) : UINT64_MAX;
+    setvbuf(stdout, NULL, _IOLBF, 1 << 16); /* also if the program dies */
     rand_state = mix(seed, FACTOR) | 1;
     u64_make_all();
     u32_make_all();

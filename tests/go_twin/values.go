@@ -1,4 +1,4 @@
-// values.go does what values.c does and prints the same; see there. It builds with Go 1.19 or newer:
+// values.go does what values.c does and prints the same; see there. To build with Go 1.19 or newer:
 //
 //	GO111MODULE=off go build -o values values.go
 package main
@@ -570,7 +570,8 @@ func (l *slicesOf[T]) op(k int) {
 
 var ints = &slicesOf[int64]{make([][]int64, 8), 1000,
 	func() int64 { return int64(draw64()) }, func(v int64) uint64 { return uint64(v) }}
-var bytes = &slicesOf[byte]{make([][]byte, 8), 1000, drawByte, func(v byte) uint64 { return uint64(v) }}
+var bytes = &slicesOf[byte]{make([][]byte, 8), 1000, drawByte,
+	func(v byte) uint64 { return uint64(v) }}
 var strs = &slicesOf[string]{make([][]string, 4), 60, drawShortString, hashString}
 var runes = &slicesOf[rune]{make([][]rune, 4), 500, drawRune,
 	func(v rune) uint64 { return uint64(uint32(v)) }}
@@ -811,7 +812,8 @@ func stringBuildOp(to int) {
 
 // ---------------------------------------------------------------- values of any type
 
-var doubleEdges = []float64{0, math.Copysign(0, -1), 1, -1.5, 1e300, math.Inf(1), math.Inf(-1), math.NaN()}
+var doubleEdges = []float64{0, math.Copysign(0, -1), 1, -1.5, 1e300,
+	math.Inf(1), math.Inf(-1), math.NaN()}
 
 func drawDouble() float64 {
 	if draw(2) == 0 {
@@ -1102,7 +1104,7 @@ const (
 )
 
 // The maps of one type: registers from 0 to num() - 1, and one more that is always nil. Keys are
-// named by their numbers. For any it is written twice: Go 1.19 does not have it as a comparable type.
+// named by their numbers. For any it is written twice: in Go 1.19 that is no comparable type.
 type maps interface {
 	num() int
 	isAlone() bool // no register has another one's map
