@@ -1,11 +1,10 @@
-/* depgraph_threads.c - depgraph.c with plain pthreads in place of goroutines.
+/* depgraph_threads.c - depgraph.c with plain pthreads and containers of its own.
  *
  *     depgraph_threads [-p workers] [-top rows] [-v] packages.txt
  *
  * mound asks for no goroutines: a program with threads, locks and condition variables takes the
- * heap alone and changes nothing else. Compare it with depgraph.c: the same functions parse,
- * resolve and walk; what differs is how the work is handed on, and crew.h, which goroutines and
- * channels replace. Input, options and output are the same.
+ * heap alone and changes nothing else. Compare it with depgraph.c: goroutines and channels replace
+ * crew.h there, slices, strings and maps containers.h. Input, options and output are the same.
  *
  * Threads   cutter -> stanzas -> workers: parse -> parsed -> main: join, sort, resolve
  *           main -> work -> workers: walk closures; main: print
