@@ -78,8 +78,7 @@ static bool find_object(const void *addr, mo_slot *sl) {
 
 size_t mound_size(const void *addr) {
     mo_slot sl;
-    /* Who uses all of it may hold only the address behind it: that must lie within, too. */
-    return find_object(addr, &sl) ? sl.span->elem_bytes - mo_slot_has_slack(&sl) : 0;
+    return find_object(addr, &sl) ? sl.span->elem_bytes : 0;
 }
 
 void *mound_base(const void *addr) {

@@ -114,9 +114,14 @@ void *mo_malloc_slow(size_t size, mo_kind kind) {
     return MO_LIKELY(p != NULL) ? p : refill(t, slot, mo_central_of(kind, sc));
 }
 
-void *mo_malloc_filled(size_t size, size_t filled) {
-    if (size <= MO_MAX_SMALL_BYTES) return mo_malloc(size, MO_KIND_NOSCAN);
-    return malloc_large(mo_start_current(), size, 1, MO_KIND_NOSCAN, NULL, filled);
+void *mo_malloc_slack(size_t size, mo_kind kind, size_t filled) {
+    if (size <= MO_MAX_SMALL_BYTES) return mo_malloc(size, kind);
+    if (kind != MO_KIND_NOSCAN) filled = 0;
+    void *p = malloc_large(mo_start_current(), size + 1, 1, kind, NULL, filled);
+    mo_slot sl;
+    /* A marker that does not see it yet keeps a neighbour for a cycle. */
+    if (p && mo_find((uintptr_t)p, &sl)) mo_store_rlx(&sl.span->has_slack, true); /* see above */
+    return p;
 }
 
 /* The cache's slot for a type; NULL if memory is exhausted. */

@@ -17,9 +17,11 @@ void *mo_malloc_slow(size_t size, mo_kind kind);
 /* An object of a type, precise. type may be NULL: scanned word by word. */
 void *mo_malloc_typed(const mo_type_info *type, size_t num);
 void *mo_malloc_aligned(size_t align, size_t size);
-/* Noscan memory, zeroed but for the first `filled` bytes of a large object, which the caller writes
- * at once: what is scanned must be zero before it is shown to the marker. */
-void *mo_malloc_filled(size_t size, size_t filled);
+/* For slices. A large object has a byte more, which is never used: so no address is one past its
+ * end, and a root's word that is the next block's begin does not keep it. Noscan memory is zeroed
+ * but for its first `filled` bytes, if large, which the caller writes at once; what is scanned must
+ * be zero before it is shown to the marker. */
+void *mo_malloc_slack(size_t size, mo_kind kind, size_t filled);
 /* Small object from inside the runtime: never collects. NULL: exhausted. */
 void *mo_malloc_in_runtime(mo_thread *t, size_t size, mo_kind kind);
 /* The same for one object of a type, always in the type's spans. type may be NULL. */

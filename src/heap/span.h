@@ -64,7 +64,7 @@ typedef struct mo_span {
     uint8_t state;                   /* mo_span_state; shard lock */
     uint8_t kind;                    /* const */
     uint8_t size_class;              /* const */
-    bool has_slack;                  /* const: large; its last byte is not to be used */
+    bool has_slack; /* large, and its last byte is not used; set once, after it was made */
 } mo_span;
 
 _Static_assert(sizeof(mo_span) == 64, "a span record is one cache line");
@@ -168,7 +168,7 @@ MO_INLINE bool mo_find(uintptr_t addr, mo_slot *out) {
 
 /* An address one past the slot is not one past its object. */
 MO_INLINE bool mo_slot_has_slack(const mo_slot *sl) {
-    return sl->span->size_class == 0 && sl->span->has_slack;
+    return sl->span->size_class == 0 && mo_load_rlx(&sl->span->has_slack); /* late is harmless */
 }
 
 /* Throws where I1 or I3 does not hold; the span must be swept and owned by nobody else. */

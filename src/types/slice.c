@@ -18,20 +18,17 @@ void mound_fail_index(ptrdiff_t i, ptrdiff_t len, const char *where) {
     mo_misuse("index %td out of range with length %td" AT, i, len, where);
 }
 
-/* A large block has a byte behind its last element: a root's word that is one past the end lies
- * within, and one that is the next block's begin does not keep this one. */
-static size_t with_slack(size_t bytes) {
-    return bytes + (bytes > MO_MAX_SMALL_BYTES && bytes % MO_PAGE_BYTES == 0);
-}
+static mo_kind kind_of(bool noscan) { return noscan ? MO_KIND_NOSCAN : MO_KIND_SCAN; }
 
 static void *new_block(size_t bytes, bool noscan) {
-    return noscan ? mound_alloc_noscan(with_slack(bytes)) : mound_alloc(with_slack(bytes));
+    void *block = mo_malloc_slack(bytes, kind_of(noscan), 0);
+    return block ? block : mound_alloc(bytes); /* exhausted: that one says so */
 }
 
 /* The same with a copy of num bytes at its begin. */
 static void *larger_block(size_t bytes, bool noscan, const void *from, size_t num) {
-    void *block = noscan ? mo_malloc_filled(with_slack(bytes), num) : NULL;
-    if (!block) block = new_block(bytes, noscan); /* exhausted: that one says so */
+    void *block = mo_malloc_slack(bytes, kind_of(noscan), num);
+    if (!block) block = mound_alloc(bytes); /* as above */
     return num > 0 ? memcpy(block, from, num) : block;
 }
 
