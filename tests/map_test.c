@@ -282,7 +282,8 @@ static void a_map_holds_what_was_put(void **state) {
     for (size_t c = 0; c < sizeof key_cases / sizeof key_cases[0]; c++)
         for (unsigned run = 0; run < test_runs(4); run++)
             random_steps(&key_cases[c], test_seed("map", run) * 8 + c, num);
-    for (unsigned i = 0; i < STEPS; i++) assert_true(num[i] > 0);
+    bool all_steps = test_steps(1000) == 1000; /* with few the rare ones may be missing */
+    for (unsigned i = 0; i < STEPS; i++) assert_true(num[i] > 0 || !all_steps);
 }
 
 /* In the middle of an iteration most entries go, or many come, so that tables join and split under
