@@ -71,8 +71,8 @@ typedef struct mound_map_iter {
     const void *key;
     void *value;
     const mound_map *map;
-    void *table;                       /* that is gone through, as it was when it was begun */
-    uint64_t begin, pos, table_lo, hi; /* in the order of hashes */
+    void *table;             /* that is gone through, as it was when it was begun */
+    uint64_t begin, pos, hi; /* in the order of hashes */
     uint64_t clears, version;
     unsigned group, bits, turn;
     int is_filtered, is_wrapped;

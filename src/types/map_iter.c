@@ -41,9 +41,9 @@ static bool enter(mound_map_iter *it) {
     mo_table *t = mo_table_of(m->dir[it->pos >> m->dir_shift]);
     uint64_t width = END >> t->depth;
     it->table = t;
-    it->table_lo = it->pos & ~(width - 1);
-    it->hi = it->table_lo + width;
-    it->is_filtered = it->pos > it->table_lo;
+    uint64_t lo = it->pos & ~(width - 1);
+    it->hi = lo + width;
+    it->is_filtered = it->pos > lo;
 #if MO_MUTANT_map_iter_sees_twice
     it->is_filtered = 0;
 #endif

@@ -18,17 +18,10 @@ void mound_fail_index(ptrdiff_t i, ptrdiff_t len, const char *where) {
     mo_misuse("index %td out of range with length %td" AT, i, len, where);
 }
 
-static mo_kind kind_of(bool noscan) { return noscan ? MO_KIND_NOSCAN : MO_KIND_SCAN; }
-
-static void *new_block(size_t bytes, bool noscan) {
-    void *block = mo_malloc_slack(bytes, kind_of(noscan), 0);
-    return block ? block : mound_alloc(bytes); /* exhausted: that one says so */
-}
-
-/* The same with a copy of num bytes at its begin. */
-static void *larger_block(size_t bytes, bool noscan, const void *from, size_t num) {
-    void *block = mo_malloc_slack(bytes, kind_of(noscan), num);
-    if (!block) block = mound_alloc(bytes); /* as above */
+/* Zeroed, but for a copy of num bytes at its begin. */
+static void *new_block(size_t bytes, bool noscan, const void *from, size_t num) {
+    void *block = mo_malloc_slack(bytes, noscan ? MO_KIND_NOSCAN : MO_KIND_SCAN, num);
+    if (!block) block = mound_alloc(bytes); /* exhausted: that one says so */
     return num > 0 ? memcpy(block, from, num) : block;
 }
 
@@ -45,7 +38,7 @@ mound_slice mound_slice_make(ptrdiff_t len, ptrdiff_t cap, size_t elem_bytes, un
     if (cap < len) mo_misuse("make: capacity %td out of range with length %td" AT, cap, len, where);
     if (__builtin_mul_overflow((size_t)cap, elem_bytes, &bytes) || bytes > PTRDIFF_MAX)
         mo_misuse("make: capacity %td of %zu bytes each out of range" AT, cap, elem_bytes, where);
-    return (mound_slice){new_block(bytes, flags & MOUND_ELEM_NOSCAN), len, cap};
+    return (mound_slice){new_block(bytes, flags & MOUND_ELEM_NOSCAN, NULL, 0), len, cap};
 }
 
 /* The collector does not look into the block that s lies in. */
@@ -75,7 +68,7 @@ void mound_slice_grow(void *slice_, ptrdiff_t num, size_t elem_bytes, unsigned f
         mo_misuse("append: %td elements of %zu bytes each are too many" AT, cap, elem_bytes, where);
     bytes = block_bytes(bytes);
     bool noscan = flags & MOUND_ELEM_NOSCAN || is_noscan(s);
-    void *block = larger_block(bytes, noscan, s->ptr, (size_t)s->len * elem_bytes);
+    void *block = new_block(bytes, noscan, s->ptr, (size_t)s->len * elem_bytes);
     s->ptr = block;
     s->cap = elem_bytes > 0 ? (ptrdiff_t)(bytes / elem_bytes) : PTRDIFF_MAX;
 }
