@@ -1,11 +1,14 @@
 /* map.h - a hash table of hash tables. Floor types.
  *
- *   group       8 control bytes, then 8 slots of key and value. A control byte is EMPTY, DELETED,
- * or 7 bits of the key's hash: one instruction compares all eight. table       a power of two of
- * groups, probed one after the other from the one that the hash says. At most about 17 KiB, so that
- * making one anew takes some 10 us. directory   tables by the top bits of the hash. A table that is
- * full and as large as allowed is split in two by one bit more; one that lost its entries shrinks,
- * or is put together with its other half (extendible hashing).
+ * group      8 control bytes, then 8 slots of key and value. A control byte is EMPTY, DELETED, or 7
+ *            bits of the key's hash: one instruction compares all eight.
+ *
+ * table      a power of two of groups, probed one after the other from the one that the hash says.
+ *            At most about 17 KiB, so that making one anew takes some 10 us.
+ *
+ * directory  tables by the top bits of the hash. A table that is full and as large as allowed is
+ *            split in two by one bit more; one that lost its entries shrinks, or is put together
+ *            with its other half (extendible hashing).
  *
  * A table is never changed in its layout: it is made anew and left to the collector, so whoever
  * iterates over it, or holds the address of a value, has it as it was.
@@ -15,9 +18,10 @@
  *         M3  a table of depth d stands in all entries of the directory that share its d top bits
  *         M4  num_deep = the tables whose depth is the directory's
  *         M5  len = the sum of all used
+ *
  * Go      package internal/runtime/maps. Differs: shrinks; a directory's entry holds a table's size
  *         in its low bits, so that a lookup goes from there to the group; large entries make
- * smaller tables instead of pointers.
+ *         smaller tables instead of pointers.
  */
 #ifndef MO_MAP_H
 #define MO_MAP_H
