@@ -114,7 +114,8 @@ ended with status 2:$
 ^  mound: goroutine 2: stack overflow: its stack of 128 KiB is full
 ^a goroutine at its start: +[0-9]+ pages
 ^after 500 nested calls of 1 KiB: +1[0-9]{2} pages$
-^returned from them, collected: +1[0-9]{2} pages
+^returned from them: +1[0-9]{2} pages$
+after it began to wait: +[0-9] pages$
 after its end: +0 pages$
 a goroutine that wants 2 MiB: Invalid argument$
 END

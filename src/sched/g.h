@@ -48,6 +48,8 @@ typedef struct mo_g {
     uint32_t state;     /* atomic: mo_g_state; who owns it writes */
     uint32_t epoch;     /* of the run that it belongs to; those of earlier ones never run again */
     struct mo_g *next;  /* in the one list that it is in */
+    uint32_t is_held;   /* atomic: its stack is being given back; shrink.c [H] */
+    uint32_t shrunk_ms; /* atomic: waits_since_ms of the wait in which that was done; g lock */
     mo_stack stack;     /* lo == 0: none */
     void (*fn)(void *arg);  /* for reports */
     uint64_t id;            /* 1: the first of its run */

@@ -10,6 +10,7 @@
  *         queues once more. Sequentially consistent on both sides: one of the two sees the other,
  *         so work is never left while a machine goes to sleep.
  *         [N] a note is stored with release when the sleeper may go on, loaded with acquire.
+ *         [H] see shrink.c.
  *         [E] the epoch changes while no machine runs.
  * Go      proc.go. Differs: a switch is from goroutine to goroutine, and the second half of a wait
  *         is done by who comes next; a wake that found nothing makes the next ones rarer.
@@ -23,6 +24,7 @@
 
 #include "sched/fiber.h"
 #include "sched/interpose.h"
+#include "sched/shrink.h"
 #include "sys/os_mem.h"
 
 enum {
@@ -251,6 +253,10 @@ MO_INLINE mo_g *next_at_hand(mo_m *m) {
 
 MO_INLINE void set_running(mo_thread *t, mo_g *g) {
     mo_store_rlx(&g->state, MO_G_RUNNING); /* its owner's */
+#if !MO_MUTANT_switch_ignores_hold
+    mo_signal_fence(); /* the processor's part of [H] is done by who holds it */
+    if (MO_UNLIKELY(mo_load_acq(&g->is_held))) mo_g_await_release(g); /* shrink.c [H] */
+#endif
     t->g = g;
 }
 
@@ -300,8 +306,8 @@ typedef struct unlock_call {
 } unlock_call;
 
 static void do_unlock(mo_g *prev, void *call) {
-    (void)prev;
-    unlock_call c = *(unlock_call *)call; /* on prev's stack: once unlocked it may run again */
+    unlock_call c = *(unlock_call *)call;     /* on prev's stack: once unlocked it may run again */
+    mo_store_rel(&prev->state, MO_G_WAITING); /* pairs with shrink.c [H]; published by the unlock */
     c.fn(c.arg);
 }
 
@@ -330,8 +336,8 @@ void mo_park(mo_thread *t, mo_wait_reason reason, const void *object, void (*unl
         return;
     }
     mo_check(t->in_runtime == 1, "park: not directly in the runtime");
-    mo_store_rlx(&g->state, MO_G_WAITING); /* published by the unlock */
 #if MO_MUTANT_park_unlocks_early
+    mo_store_rlx(&g->state, MO_G_WAITING); /* the error */
     unlock(arg);
     switch_away(t, g, NULL, NULL);
 #else
@@ -571,6 +577,7 @@ int mo_go(mo_thread *t, const mo_go_options *o, void (*fn)(void *arg), void *arg
     g->fn = fn;
     g->epoch = mo_load_rlx(&s->epoch); /* constant through a run */
     g->id = new_id(p);
+    mo_store_rlx(&g->shrunk_ms, UINT32_MAX); /* not queued yet */
     g->locked_to = NULL;
     g->num_locks = o->is_pinned;
     g->selected = 0;

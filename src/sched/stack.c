@@ -321,14 +321,9 @@ void mo_stack_free(mo_stack st) {
 
 /* ---------------------------------------------------------------- giving back */
 
-void mo_stack_shrink(mo_stack s, uintptr_t sp) {
-    uintptr_t end = mo_align_down(sp, MO_OS_PAGE_BYTES);
-    if (end > s.lo) mo_os_release(s.lo, end - s.lo);
-}
-
 /* In one call if the kernel lets a process name itself (its number has changed once), else one by
  * one. A descriptor would be the parent's after fork. */
-static void release_ranges(struct iovec *range, size_t num) {
+void mo_stack_give_back(struct iovec *range, size_t num) {
     static const int self[] = {-10001, -20000};
     long bytes = 0;
     for (size_t i = 0; i < num; i++) bytes += (long)range[i].iov_len;
@@ -354,11 +349,11 @@ size_t mo_stack_release(size_t max) {
             stats.num_cold++;
             total++;
             if (num < BATCH_LEN) continue;
-            release_ranges(range, num);
+            mo_stack_give_back(range, num);
             num = 0;
         }
     }
-    if (num > 0) release_ranges(range, num);
+    if (num > 0) mo_stack_give_back(range, num);
     if (!mo_the_heap.is_marking) remove_empty_arenas(); /* the collector may look at stacks */
     mo_lock_release(&stack_lock);
     errno = saved;

@@ -8,7 +8,7 @@
  *   processor, since C code cannot be switched at any instruction; one more processor may run
  *   meanwhile, and its queue is stolen from as ever
  *   work that stays in a queue while a processor is free, and timers while nobody sleeps for them
- *   the memory of stacks that have not been used for a while
+ *   the memory of stacks that have not been used for a while, also below those that wait
  *   all goroutines wait and nothing could end that: a deadlock
  *
  * Floor   sched. Upward calls through mo_sched_hooks.
@@ -22,6 +22,7 @@
 
 #include "sched/runtime_thread.h"
 #include "sched/sched.h"
+#include "sched/shrink.h"
 #include "sys/os_mem.h"
 
 enum {
@@ -227,6 +228,7 @@ static void *sysmon_main(void *arg) {
             did = true;
         }
         trim(now);
+        mo_shrink_some(now);
         trace(now);
         if (is_all_idle()) {
             sleep_deep(now);

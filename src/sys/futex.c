@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -41,6 +42,16 @@ unsigned mo_cpu_count(void) {
 }
 
 int mo_sys_gettid(void) { return (int)syscall(SYS_gettid); }
+
+bool mo_sys_barrier(void) {
+    int saved = errno;
+    bool did = syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+    if (!did && errno == EPERM) /* the process has to say first that it will */
+        did = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0 &&
+              syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+    errno = saved;
+    return did;
+}
 
 int mo_sys_tgkill(int tid, int sig) {
     int saved = errno;
