@@ -130,6 +130,25 @@ static int after_func_runs_as_a_goroutine_app(void *arg) {
 }
 IN_RUN(after_func_runs_as_a_goroutine)
 
+/* Far more than there are goroutines: of those that are on half are stopped, half go off sooner. */
+static int a_million_timers_app(void *arg) {
+    (void)arg;
+    int count = 0, num = (int)test_steps(1000000);
+    mound_timer **t = mound_alloc((size_t)num * sizeof *t);
+    for (int i = 0; i < num; i++)
+        t[i] = mound_after_func(MOUND_SEC(1000 + (int64_t)i * 7919 % 1000), count_up, &count);
+    mound_gc();
+    for (int i = 0; i < num; i += 2) must(mound_timer_stop(t[i]) == 1);
+    for (int i = 1; i < num; i += 2)
+        must(mound_timer_reset(t[i], MOUND_US(100 + (int64_t)i * 104729 % 200000)) == 1);
+    while (LOAD(&count) < num / 2) mound_sleep(MOUND_MS(1));
+    for (int i = 0; i < num; i++) must(mound_timer_stop(t[i]) == 0);
+    while (mound_num_goroutine() > 1) mound_gosched();
+    must(LOAD(&count) == num / 2);
+    return 0;
+}
+IN_RUN(a_million_timers)
+
 /* A timer that is on keeps itself and its channel, whoever has forgotten it. */
 static NOINLINE void forget_timers(int *count) {
     for (int i = 0; i < 50; i++) mound_after_func(MOUND_MS(20), count_up, count);
@@ -274,6 +293,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(timers_stop_and_start_again),
         cmocka_unit_test(a_ticker_ticks),
         cmocka_unit_test(after_func_runs_as_a_goroutine),
+        cmocka_unit_test(a_million_timers),
         cmocka_unit_test(a_timer_that_is_on_is_kept),
         cmocka_unit_test(timers_are_reset_while_they_go_off),
         cmocka_unit_test(the_end_of_a_run_turns_timers_off),
