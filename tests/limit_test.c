@@ -53,7 +53,7 @@ static void a_limit_keeps_the_heap_smaller_than_the_percentage_would(void **stat
                   (unsigned long long)most >> 20, (unsigned long long)(s.num_gc - num_gc),
                   (unsigned long long)s.num_over_limit);
     assert_true(s.num_gc > num_gc);
-    if (s.num_over_limit == 0) assert_true(most <= (uint64_t)limit + (8 << 20));
+    if (s.num_over_limit == 0) assert_true(most <= (uint64_t)limit + (4 << 20));
     mound_set_memory_limit(INT64_MAX);
     table = NULL;
 }

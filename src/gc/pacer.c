@@ -176,12 +176,14 @@ static int64_t slack_of(int64_t goal) {
 }
 
 /* Fresh pages cost new objects no fault. But where what dies leaves holes only and no empty span,
- * each cycle would add some: not beyond what a heap at its goal takes, and a FRESH_SHAREth. */
+ * each cycle would add some: not beyond what a heap at its goal takes, and a FRESH_SHAREth, nor
+ * beyond the memory limit. */
 static int64_t fresh_pages(int64_t goal, int64_t room) {
 #if MO_MUTANT_pacer_always_fresh
     return room >> MO_PAGE_SHIFT;
 #endif
-    int64_t most = (goal + goal / FRESH_SHARE) >> MO_PAGE_SHIFT;
+    uint64_t limit = mo_load_rlx(&mo_the_heap.limit_pages); /* an estimate */
+    int64_t most = (int64_t)mo_min((uint64_t)(goal + goal / FRESH_SHARE) >> MO_PAGE_SHIFT, limit);
     int64_t left = most - (int64_t)mo_load_rlx(&mo_the_heap.inuse_pages); /* an estimate */
     int64_t want = room >> MO_PAGE_SHIFT;
     return left < want ? left : want;

@@ -414,8 +414,14 @@ static bool prefers_fresh(void) {
     return true;
 }
 
+/* At the memory limit what is free in used spans comes first, however long it takes to find. */
+static uint32_t sweep_budget(void) {
+    mo_heap *h = &mo_the_heap; /* estimates, both */
+    return mo_load_rlx(&h->inuse_pages) < mo_load_rlx(&h->limit_pages) ? SWEEP_BUDGET : UINT32_MAX;
+}
+
 mo_span *mo_central_take(mo_central *c, mo_cache *owner, mo_span *old, bool *is_whole) {
-    uint32_t budget = SWEEP_BUDGET;
+    uint32_t budget = sweep_budget();
     mo_span *s = NULL;
     *is_whole = false;
     if (prefers_fresh()) {
