@@ -193,30 +193,22 @@ static MO_NOINLINE void scan_large(mo_marker *m, uintptr_t obj, const mo_span *s
         scan_typed(m, obj, s);
         return;
     }
-    for (uintptr_t p = obj + OBLET_BYTES; p < obj + s->elem_bytes; p += OBLET_BYTES)
-        push(m, p | TAG_OBLET);
-    uintptr_t hi = obj + mo_min(OBLET_BYTES, s->elem_bytes);
-    if (g.heap_ends)
-        scan_ambiguous(m, obj, hi);
-    else
-        scan_words(m, obj, hi);
+    for (uintptr_t p = obj; p < obj + s->elem_bytes; p += OBLET_BYTES) push(m, p | TAG_OBLET);
 }
 
-static MO_NOINLINE void scan_oblet(mo_marker *m, uintptr_t lo) {
+/* Where the piece of a large object at lo ends. */
+static uintptr_t oblet_end(uintptr_t lo) {
     mo_slot sl;
     if (!mo_find(lo, &sl)) mo_throw("mark: a piece of an object that is not there");
     uintptr_t end = sl.base + sl.span->elem_bytes;
 #if MO_MUTANT_mark_skips_tail
-    if (lo + OBLET_BYTES >= end) return;
+    if (lo + OBLET_BYTES >= end) return lo;
 #endif
     uintptr_t hi = lo + OBLET_BYTES < end ? lo + OBLET_BYTES : end;
 #if MO_MUTANT_mark_oblet_short
     hi -= 8;
 #endif
-    if (g.heap_ends)
-        scan_ambiguous(m, lo, hi);
-    else
-        scan_words(m, lo, hi);
+    return hi;
 }
 
 /* The part of a worker's state that its inner loop keeps in registers. */
@@ -465,8 +457,13 @@ MO_INLINE void scan_place(lane *l, uintptr_t candidate, mo_cpu_level level) {
         rescan_page(l, lo, level);
         return;
     }
+    uintptr_t hi = oblet_end(lo);
+    if (MO_LIKELY(!g.heap_ends)) {
+        lane_scan(l, lo, hi - lo, level);
+        return;
+    }
     lane_leave(l);
-    scan_oblet(l->m, lo);
+    scan_ambiguous(l->m, lo, hi);
     lane_enter(l);
 }
 
