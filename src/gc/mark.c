@@ -275,8 +275,13 @@ MO_INLINE void lane_scan8(lane *l, const uintptr_t *p, mo_cpu_level level) {
     if (mask == 0) return;
     lane_room(l, 8);
     if (MO_UNLIKELY(is_dense(mask))) {
-        for (; mask; mask &= mask - 1)
-            if (lane_read(l, &p[mo_ctz64(mask)], &w)) lane_push_unmarked(l, w);
+        /* Arrays are often filled with one pointer. */
+        bool may_repeat = mo_cpu_peek(&p[0]) == mo_cpu_peek(&p[7]);
+        uintptr_t last = 0;
+        for (; mask; mask &= mask - 1) {
+            if (!lane_read(l, &p[mo_ctz64(mask)], &w) || (may_repeat && w == last)) continue;
+            lane_push_unmarked(l, last = w);
+        }
     } else {
         for (; mask; mask &= mask - 1)
             if (lane_read(l, &p[mo_ctz64(mask)], &w)) lane_push(l, w);
