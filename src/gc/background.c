@@ -28,7 +28,7 @@
 
 enum {
     AHEAD_SHARE = 16, /* of the goal: so much free memory is given pages ahead of its use, */
-    AHEAD_MAX_BYTES = 32 << 20,
+    AHEAD_MAX_BYTES = 12 << 20,
     AHEAD_MIN_BYTES = 4 << 20, /* or none if it would be less */
     BATCH_SPANS = 64,
     RELEASE_BYTES = 16 << 20, /* per step */

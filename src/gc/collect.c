@@ -23,7 +23,9 @@ MO_GLOBAL mo_gc mo_the_gc;
 enum {
     HEAP_WAIT_NS = 1000000,
     SWEEP_SPANS = 32, /* by a thread that would have to wait */
-    STOP_NS = 150000, /* of a stop, besides marking */
+    SWEEP_LARGE = 8,
+    SWEEP_LARGE_MAX = 1000, /* before one large object */
+    STOP_NS = 150000,       /* of a stop, besides marking */
     SWEEP_POLL_NS = 50000,
 };
 
@@ -76,10 +78,20 @@ void mo_gc_sweep_all(void) {
 #endif
 }
 
-/* Before the heap grows for a large object: garbage of other sizes may be unswept. */
+/* Free pages that have memory. */
+static uint64_t num_backed(void) {
+    const mo_page_alloc *p = &mo_the_heap.pages; /* an estimate */
+    return mo_load_rlx(&p->num_free) - mo_load_rlx(&p->num_released);
+}
+
+/* Before a large object takes pages that have no memory yet, dead ones of its kind are swept;
+ * before the heap grows for it, garbage of all sizes. */
 void mo_gc_sweep_for(size_t bytes) {
     size_t pages = bytes >> MO_PAGE_SHIFT;
     uint32_t step = 64;
+    for (uint32_t num = 0, n = 1; n > 0 && num < SWEEP_LARGE_MAX && num_backed() < pages; num += n)
+        n = mo_central_sweep(mo_central_of(MO_KIND_NOSCAN, 0), SWEEP_LARGE) +
+            mo_central_sweep(mo_central_of(MO_KIND_SCAN, 0), SWEEP_LARGE);
     while (mo_load_rlx(&mo_the_heap.pages.num_free) < pages && mo_gc_sweep_some(step))
         step *= 2; /* an estimate */
 }

@@ -9,10 +9,11 @@
  * Floor   gc.
  * Locks   gc.lock for the whole collection, gc.sweep_lock likewise (keeps the background sweeper
  *         out), gc.phase_lock except while it marks beside the program; then the registry lock
- * through a stop. Order   unswept spans must be gone before marking begins, or a second mark would
- * clear the bits a sweep still has to read; the loader's list must be checked after the stop, since
- * until then an object may be loaded and filled with pointers. Arming comes before new objects are
- * black, the last report after the last stop.
+ *         through a stop.
+ * Order   unswept spans must be gone before marking begins, or a second mark would clear the bits
+ *         a sweep still has to read; the loader's list must be checked after the stop, since
+ *         until then an object may be loaded and filled with pointers. Arming comes before new
+ *         objects are black, the last report after the last stop.
  */
 #include "gc/cycle.h"
 
@@ -193,6 +194,7 @@ static void count_cycle(cycle *c) {
     gc->pause_last_ns = pause;
     gc->pause_max_ns = mo_max(gc->pause_max_ns, mo_max(pause, first));
     gc->gc_cpu_ns += c->mark.cpu_ns;
+    gc->last_cpu_ns = c->mark.cpu_ns;
     /* One that all processors were used for would have taken longer beside the program. */
     gc->cycle_ns = c->end_ns - c->begin_ns;
     if (c->reason != MO_GC_HEAP) gc->cycle_ns = mo_max(gc->cycle_ns, 2 * c->mark.cpu_ns);

@@ -2,6 +2,7 @@
  *
  *   base    = traced + new * w        w: guess of how much of what is new will live
  *   goal    = base + max((base + stacks + globals) * GOGC / 100, least runway)
+ *             or less where a collection is cheap
  *   trigger = goal - min(what threads allocate in twice its time, a part of the room)
  *
  * As in Go, with these differences. Go's least heap is 4 MiB, which made one of our benchmarks
@@ -38,6 +39,9 @@ enum {
     RUNWAY_MIN_BYTES = 1 << 20,
     RUNWAY_FIRST_BYTES = 4 << 20,
     RUNWAY_MAX_BYTES = 14 << 20,
+    CHEAP_NS = 10000000,
+    CHEAP_SHARE = 16, /* of GOGC's growth, or more */
+    CHEAP_MIN_BYTES = 16 << 20,
     NAP_NS = 200000,      /* what one refill waits */
     NAP_BYTES = 64 << 10, /* a larger object waits that much longer for each of these */
     LONGEST_NAP_NS = 20000000,
@@ -59,11 +63,22 @@ static uint64_t part(uint64_t bytes, uint64_t percent) {
     return bytes / 100 * percent + bytes % 100 * percent / 100;
 }
 
+/* A large heap in which there is little to look at (few pointers, or few objects) need not become
+ * twice as large: it is collected earlier, if that takes a small part of the time too. Not for who
+ * asks for fewer collections than usual. */
+static uint64_t cheap_growth(const mo_pace_facts *f, uint64_t growth) {
+    bool is_known = f->begin_bytes > 0 && f->alloc_rate > 0 && f->cost_ns > 0;
+    if (!is_known || f->cost_ns > CHEAP_NS || f->percent > 100) return growth;
+    double cheap = f->alloc_rate * (double)f->cost_ns * COST_FACTOR;
+    uint64_t least = mo_max(growth / CHEAP_SHARE, CHEAP_MIN_BYTES);
+    return mo_min(growth, mo_max((uint64_t)clamp(cheap, 0, MOST_AHEAD), least));
+}
+
 /* Heap to grow by, before a limit is looked at. */
 static uint64_t growth_of(const mo_pace_facts *f, uint64_t base) {
     if (f->percent < 0) return NO_GOAL - base;
     uint64_t percent = (uint64_t)f->percent;
-    uint64_t growth = part(base + f->stack_bytes + f->root_bytes, percent);
+    uint64_t growth = cheap_growth(f, part(base + f->stack_bytes + f->root_bytes, percent));
     /* A small GOGC asks for a small heap: the runway shrinks with it, as Go's minimum does. */
     uint64_t least = least_runway(f);
     if (percent < 100) least = least * percent / 100;
@@ -149,6 +164,7 @@ void mo_pacer_set(void) {
         .stack_bytes = gc->stack_bytes,
         .root_bytes = gc->root_bytes,
         .cycle_ns = gc->cycle_ns,
+        .cost_ns = gc->last_cpu_ns,
         .alloc_rate = gc->alloc_rate,
         .limit_bytes = limit_for_objects(),
     };

@@ -16,6 +16,7 @@ typedef struct mo_pace_facts {
     uint64_t begin_bytes;             /* live and dead when it began; 0: there was none */
     uint64_t stack_bytes, root_bytes; /* scanned */
     uint64_t cycle_ns;                /* how long it took */
+    uint64_t cost_ns;                 /* processor time of its marking */
     double alloc_rate;                /* bytes per ns that threads allocate while none runs */
     uint64_t limit_bytes;             /* for objects; UINT64_MAX: no limit */
 } mo_pace_facts;

@@ -216,7 +216,7 @@ static void set_dir(mound_map *m, uintptr_t *dir, unsigned depth) {
         dir = &m->single;
     }
     m->dir = dir;
-    if (num_old > 0 && old != &m->single) memset(old, 0, num_old * sizeof *old);
+    if (num_old > 0 && old != dir) memset(old, 0, num_old * sizeof *old);
 }
 
 static uintptr_t *dir_new(unsigned depth) {

@@ -2,6 +2,7 @@
 # values_fuzz_test.sh and chans_fuzz_test.sh, which set name to values or chans.
 #
 # MOUND_FUZZ_OPS   operations in all: 10^6, with a sanitizer 2*10^5
+# MOUND_FUZZ_SECONDS  at most, for one run of either program: 250
 # MOUND_FUZZ_SEED  this seed only, instead of three fixed ones and one from the clock
 # MOUND_SOURCE_DIR, MOUND_BUILD_DIR, CC, MOUND_SANITIZE: as ctest sets them.
 # PEERS            where tools/install-peers put another Go
@@ -33,6 +34,7 @@ fi
 ops=1000000
 [ -z "${MOUND_SANITIZE:-}" ] || ops=200000
 ops=${MOUND_FUZZ_OPS:-$ops}
+seconds=${MOUND_FUZZ_SECONDS:-250}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failed=0
@@ -70,8 +72,8 @@ build() {
 both() {
     local env=$1 status
     shift
-    timeout 250 "$work/go" "$@" >"$work/go.out" 2>"$work/go.err" &
-    env $env timeout 250 "$work/c" "$@" >"$work/c.out" 2>"$work/c.err"
+    timeout "$seconds" "$work/go" "$@" >"$work/go.out" 2>"$work/go.err" &
+    env $env timeout "$seconds" "$work/c" "$@" >"$work/c.out" 2>"$work/c.err"
     status=$?
     wait $! || { fail "the Go program failed, seed $1: $(tail -n 3 "$work/go.err")"; return 1; }
     if [ $status != 0 ]; then
@@ -152,8 +154,9 @@ run_all() {
             echo "$test: $env: not here: $(head -n 1 "$work/c.err")"
             continue
         fi
-        num=$((ops / 50))
-        [ "$env" != "MOUND_DEBUG=gcstress=97" ] || num=$((ops / 400))
+        # These are slow: as many as are for 10^6 in all, if there are more.
+        num=$(((ops < 1000000 ? ops : 1000000) / 50))
+        [ "$env" != "MOUND_DEBUG=gcstress=97" ] || num=$((num / 8))
         compare "$env" "${seeds[-1]}" "$num" || return
     done
 }

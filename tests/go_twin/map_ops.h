@@ -49,7 +49,10 @@ static void FN(iterate_delete)(M m) {
     for (mound_map_iter it = mound_map_begin(m); mound_map_next(&it);) {
         K k = *mound_map_key(m, &it);
         ptrdiff_t i = FN(index)(k);
-        if (i == NAN_KEY) continue;
+        if (i == NAN_KEY) {
+            if (way != 3) sum += entry_hash(HASH(k), (int64_t)*mound_map_value(m, &it));
+            continue;
+        }
         if (way == 3) { /* all at once: none comes after it */
             mound_map_clear(m);
             sum++;
@@ -87,7 +90,10 @@ static void FN(iterate_put)(M m) {
         K k = *mound_map_key(m, &it);
         V *p = mound_map_value(m, &it), v = *p;
         ptrdiff_t i = FN(index)(k);
-        if (i == NAN_KEY) continue;
+        if (i == NAN_KEY) {
+            sum += entry_hash(HASH(k), (int64_t)v);
+            continue;
+        }
         if (way == 0) FN(add)(p, 1);
         if (way == 0 || i % 2 != 0) continue;
         if (way == 1) {

@@ -13,7 +13,7 @@
  * next_cap's, which Go documents nowhere but keeps to at least, as mound does.
  *
  * Not compared: addresses; order of iteration; which of 0.0 and -0.0 a map has as its key once both
- * were put; whether a NaN comes in an iteration that changes its map.
+ * were put; whether a NaN comes in an iteration that clears its map.
  */
 #include <mound.h>
 

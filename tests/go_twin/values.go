@@ -1252,6 +1252,9 @@ func iterateDelete(l maps, r int) {
 	}
 	l.each(r, func(hash uint64, i int, v int64) action {
 		if i == nanKey {
+			if way != 3 {
+				sum += entryHash(hash, v)
+			}
 			return goOn
 		}
 		if way == 3 {
@@ -1293,6 +1296,7 @@ func iteratePut(l maps, r int) {
 	l.each(r, func(hash uint64, i int, v int64) action {
 		then := goOn
 		if i == nanKey {
+			sum += entryHash(hash, v)
 			return goOn
 		}
 		if way == 0 {
