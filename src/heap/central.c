@@ -468,7 +468,6 @@ mo_span *mo_central_take_large(mo_kind kind, size_t size, size_t align,
     mo_span *s = mo_heap_take_span((uint32_t)pages, (uint32_t)align_pages);
     if (!s) return NULL;
     mo_unbury(mo_span_start(s), pages << MO_PAGE_SHIFT);
-    mo_store_rlx(&s->has_slack, false); /* the marker may look at the span before */
     mo_span_init(s, c, kind, 0, pages << MO_PAGE_SHIFT, 1, type, 0);
     if (s->needs_zero && kind != MO_KIND_NOSCAN) mo_span_hide_words(s);
     mo_store_rlx(mo_span_alloc_bits(s), (uint64_t)1); /* the marker may look: see rescan_span */

@@ -169,7 +169,8 @@ mo_span *mo_heap_take_span(uint32_t num_pages, uint32_t align_pages) {
     if (MO_UNLIKELY(is_over)) mo_heap_scavenge((used - limit) << MO_PAGE_SHIFT, 0, false);
     mo_span *s = &mo_map.spans[page];
     s->next = s->prev = 0;
-    memset(&s->nelems, 0, sizeof *s - offsetof(mo_span, nelems));
+    memset(&s->nelems, 0, offsetof(mo_span, has_slack) - offsetof(mo_span, nelems));
+    mo_store_rlx(&s->has_slack, false);     /* the marker may look at the span before */
     mo_store_rlx(&s->num_pages, num_pages); /* barrier.c looks at any moment, and allows for it */
     s->needs_zero = !is_zero;
     return s;
