@@ -1,5 +1,5 @@
 /* any_test.c - values of any type, closures, and what keeps a block alive.
- * modes: gc
+ * modes: gc valgrind
  */
 #include "run.h"
 

@@ -1,5 +1,5 @@
 /* chan_test.c - channels and select do what Go's do.
- * modes: gc
+ * modes: gc valgrind
  */
 #include "run.h"
 

@@ -1,5 +1,6 @@
 /* context_test.c - contexts go on where they left, with their registers and their stack.
  *
+ * modes: valgrind
  * Compiled a second time as context_ucontext_test, for the other implementation.
  */
 #include "support.h"

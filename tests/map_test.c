@@ -1,5 +1,5 @@
 /* map_test.c - maps do what Go's do, and give memory back.
- * modes: gc
+ * modes: gc valgrind
  */
 #include "run.h"
 

@@ -1,5 +1,6 @@
 /* shrink_test.c - a stack gives back what its goroutine no longer uses while it waits, and loses
  * nothing of what it does use.
+ * modes: valgrind
  */
 #include "run.h"
 

@@ -1,5 +1,5 @@
 /* slice_test.c - slices do what Go's do.
- * modes: gc
+ * modes: gc valgrind
  */
 #include "run.h"
 

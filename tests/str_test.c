@@ -1,5 +1,5 @@
 /* str_test.c - strings, their builder and UTF-8 do what Go's do.
- * modes: gc
+ * modes: gc valgrind
  */
 #include "run.h"
 

@@ -1,4 +1,6 @@
-/* sync_test.c - mutex, rwmutex, waitgroup, once, cond: between goroutines and threads. */
+/* sync_test.c - mutex, rwmutex, waitgroup, once, cond: between goroutines and threads.
+ * modes: valgrind
+ */
 #include "run.h"
 
 #include <pthread.h>
