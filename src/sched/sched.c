@@ -614,6 +614,14 @@ int64_t mo_num_goroutine(void) {
     return num;
 }
 
+uint64_t mo_num_switches(void) {
+    mo_sched *s = &mo_the_sched;
+    uint64_t num = 0;
+    for (uint32_t i = 0, n = mo_load_acq(&s->num_ps); i < n; i++) /* [P] */
+        num += mo_load_rlx(&s->p[i]->tick);                       /* a moment's value */
+    return num;
+}
+
 /* ---------------------------------------------------------------- timers */
 
 mo_timers *mo_sched_timers(mo_thread *t) {

@@ -161,6 +161,7 @@ void mo_sys_exit(mo_thread *t);
 
 int mo_set_max_procs(mo_thread *t, int n);
 int64_t mo_num_goroutine(void);
+uint64_t mo_num_switches(void); /* by all processors, ever */
 void mo_lock_thread(mo_thread *t);
 void mo_unlock_thread(mo_thread *t);
 

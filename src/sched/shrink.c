@@ -95,17 +95,10 @@ uint64_t mo_shrink_records(uint64_t first, uint64_t end, uint32_t min_wait_ms) {
 static MO_GLOBAL struct {
     uint64_t next, num_young, spent_ns; /* of the pass that goes on: record, found so far, time */
     uint64_t due_ns;                    /* no pass begins before */
-    uint64_t switches, left_young;      /* when the last one ended */
+    uint64_t switches;                  /* when it began */
+    uint64_t left_young;                /* when the last one ended */
     uint64_t seen_ns, allowance_ns;
 } pass;
-
-static uint64_t count_switches(void) {
-    uint64_t num = 0;
-    for (uint32_t i = 0, n = mo_load_acq(&mo_the_sched.num_ps); i < n;
-         i++)                                         /* pairs with sched.c [P] */
-        num += mo_load_rlx(&mo_the_sched.p[i]->tick); /* a glance */
-    return num;
-}
 
 static bool is_due(uint64_t now_ns) {
     uint64_t gone_ns = now_ns - pass.seen_ns;
@@ -114,8 +107,9 @@ static bool is_due(uint64_t now_ns) {
     if (pass.allowance_ns < MIN_ALLOWANCE_NS) return false;
     if (pass.next > 0) return true;
     if (now_ns < pass.due_ns) return false;
-    if (pass.left_young == 0 && pass.switches == count_switches()) return false;
-    pass.switches = count_switches();
+    uint64_t switches = mo_num_switches();
+    if (pass.left_young == 0 && pass.switches == switches) return false;
+    pass.switches = switches;
     return true;
 }
 

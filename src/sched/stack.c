@@ -323,7 +323,7 @@ void mo_stack_free(mo_stack st) {
 
 /* In one call if the kernel lets a process name itself (its number has changed once), else one by
  * one. A descriptor would be the parent's after fork. */
-void mo_stack_give_back(struct iovec *range, size_t num) {
+void mo_stack_give_back(const struct iovec *range, size_t num) {
     static const int self[] = {-10001, -20000};
     long bytes = 0;
     for (size_t i = 0; i < num; i++) bytes += (long)range[i].iov_len;

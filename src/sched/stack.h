@@ -44,8 +44,8 @@ int mo_stack_alloc(size_t bytes, mo_stack *s);
 void mo_stack_free(mo_stack s);
 
 struct iovec;
-/* Gives back memory of stacks, which their owners do not use: they do not run. range is changed. */
-void mo_stack_give_back(struct iovec *range, size_t num);
+/* Gives back memory of stacks, which their owners do not use: they do not run. */
+void mo_stack_give_back(const struct iovec *range, size_t num);
 /* Gives back the memory of warm stacks, at most max of them, and arenas that are empty. How many
  * stacks it were. */
 size_t mo_stack_release(size_t max);

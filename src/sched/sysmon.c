@@ -186,12 +186,10 @@ static void wait_kick(int64_t ns) {
 /* Nothing runs. */
 static void sleep_deep(uint64_t now) {
     if (is_dead()) {
-        uint64_t switches = 0, again = 0;
-        uint32_t n = mo_load_acq(&s->num_ps);                                     /* [P] */
-        for (uint32_t i = 0; i < n; i++) switches += mo_load_rlx(&s->p[i]->tick); /* a glance */
+        uint64_t switches = mo_num_switches();
         wait_kick(DEAD_NS);
-        for (uint32_t i = 0; i < n; i++) again += mo_load_rlx(&s->p[i]->tick); /* a glance */
-        if (switches == again && is_dead() && mo_sched_upward.deadlock) mo_sched_upward.deadlock();
+        bool is_same = mo_num_switches() == switches;
+        if (is_same && is_dead() && mo_sched_upward.deadlock) mo_sched_upward.deadlock();
         return;
     }
     uint64_t timer = mo_sched_next_timer();
