@@ -153,6 +153,81 @@ static int work_first_app(void *arg) {
 }
 IN_RUN(work_first)
 
+static int most_live, num_leaves;
+static void grow_tree(void *arg) {
+    int depth = *(const int *)arg - 1;
+    int live = (int)mound_num_goroutine();
+    if (live > most_live) most_live = live;
+    num_leaves += depth < 0;
+    mound_go_options o = {.runs_now = 1};
+    for (int i = 0; depth >= 0 && i < 8; i++) must(mound_go_opt(&o, grow_tree, &depth) == 0);
+}
+static int work_first_goes_depth_first_app(void *arg) {
+    (void)arg;
+    int procs = mound_gomaxprocs(1), depth = 4;
+    mound_sleep(MOUND_MS(20)); /* until the other processor is given up */
+    most_live = num_leaves = 0;
+    grow_tree(&depth);
+    while (mound_num_goroutine() > 1) mound_gosched();
+    must(num_leaves == 8 * 8 * 8 * 8);
+    /* The path to a leaf; where the ring has its turn an ancestor goes on beside it. */
+    must(most_live < 64);
+    mound_gomaxprocs(procs);
+    return 0;
+}
+IN_RUN(work_first_goes_depth_first)
+
+static void set_flag(void *arg) { STORE((int *)arg, 1); }
+static int work_first_does_not_keep_others_waiting_app(void *arg) {
+    (void)arg;
+    int procs = mound_gomaxprocs(1), flag = 0, count = 0;
+    mound_go_options o = {.runs_now = 1};
+    mound_go(set_flag, &flag);
+    mound_go(add_one, &count); /* the other is not the next any more */
+    for (int i = 0; i < 10000 && !LOAD(&flag); i++) must(mound_go_opt(&o, add_one, &count) == 0);
+    must(LOAD(&flag));
+    while (mound_num_goroutine() > 1) mound_gosched();
+    mound_gomaxprocs(procs);
+    return 0;
+}
+IN_RUN(work_first_does_not_keep_others_waiting)
+
+static void yield_until(void *flag) {
+    while (!LOAD((int *)flag)) mound_gosched();
+}
+static int those_who_yield_do_not_keep_a_creator_waiting_app(void *arg) {
+    (void)arg;
+    int procs = mound_gomaxprocs(1), flag = 0, count = 0;
+    mound_go_options o = {.runs_now = 1};
+    mound_go(yield_until, &flag);
+    mound_go(yield_until, &flag);
+    mound_gosched();
+    must(mound_go_opt(&o, add_one, &count) == 0);
+    STORE(&flag, 1);
+    while (mound_num_goroutine() > 1) mound_gosched();
+    mound_gomaxprocs(procs);
+    return 0;
+}
+IN_RUN(those_who_yield_do_not_keep_a_creator_waiting)
+
+static int child_tid;
+static void note_tid(void *arg) {
+    (void)arg;
+    STORE(&child_tid, tid());
+}
+static int work_first_leaves_a_locked_thread_alone_app(void *arg) {
+    (void)arg;
+    mound_go_options o = {.runs_now = 1};
+    STORE(&child_tid, 0);
+    mound_lock_os_thread();
+    must(mound_go_opt(&o, note_tid, NULL) == 0);
+    while (LOAD(&child_tid) == 0) mound_gosched();
+    must(LOAD(&child_tid) != tid());
+    mound_unlock_os_thread();
+    return 0;
+}
+IN_RUN(work_first_leaves_a_locked_thread_alone)
+
 /* ---------------------------------------------------------------- who runs where */
 
 static int is_stopped;
@@ -707,6 +782,10 @@ int main(int argc, char **argv) {
         cmocka_unit_test(others_end_with_the_run_and_the_next_starts_afresh),
         cmocka_unit_test(options_are_checked),
         cmocka_unit_test(work_first),
+        cmocka_unit_test(work_first_goes_depth_first),
+        cmocka_unit_test(work_first_does_not_keep_others_waiting),
+        cmocka_unit_test(those_who_yield_do_not_keep_a_creator_waiting),
+        cmocka_unit_test(work_first_leaves_a_locked_thread_alone),
         cmocka_unit_test(one_that_computes_does_not_stop_the_others),
         cmocka_unit_test(a_declared_system_call_lets_others_run),
         cmocka_unit_test(short_system_calls_beside_work),

@@ -88,6 +88,49 @@ static void a_thief_takes_half_and_next_only_if_there_is_nothing_else(void **sta
     free(g);
 }
 
+static void the_youngest_creator_goes_on_and_thieves_take_the_oldest(void **state) {
+    (void)state;
+    static mo_runq mine;
+    mo_g *g = make_entries(MO_RUNQ_LEN + 1);
+    reset(&queue);
+    reset(&mine);
+    for (uint32_t i = 0; i < MO_RUNQ_LEN; i++) assert_true(mo_runq_push(&queue, &g[i]));
+    assert_false(mo_runq_push(&queue, &g[MO_RUNQ_LEN]));
+    assert_ptr_equal(mo_runq_get(&queue), &g[MO_RUNQ_LEN - 1]);
+    assert_ptr_equal(mo_runq_steal(&mine, &queue, false), &g[0]);
+    assert_true(mo_runq_push(&queue, &g[MO_RUNQ_LEN])); /* both left room */
+    assert_true(mo_runq_push(&queue, &g[0]));
+    assert_ptr_equal(mo_runq_get(&queue), &g[0]);
+    assert_ptr_equal(mo_runq_get(&queue), &g[MO_RUNQ_LEN]);
+    for (uint32_t i = MO_RUNQ_LEN - 2; i > 1; i--) assert_ptr_equal(mo_runq_get(&queue), &g[i]);
+    assert_false(mo_runq_is_empty(&queue));
+    assert_ptr_equal(mo_runq_steal(&mine, &queue, false), &g[1]);
+    assert_true(mo_runq_is_empty(&queue));
+    assert_null(mo_runq_get(&queue));
+    assert_null(mo_runq_steal(&mine, &queue, true));
+    free(g);
+}
+
+static void creators_come_after_the_ring_and_have_their_turn(void **state) {
+    (void)state;
+    mo_g *g = make_entries(2);
+    reset(&queue);
+    assert_true(mo_runq_push(&queue, &g[0]));
+    int turns = 0;
+    for (int i = 0; i < 4 * MO_RUNQ_FAIR; i++) {
+        mo_runq_put(&queue, &g[1]);
+        mo_g *got = mo_runq_get(&queue);
+        if (got == &g[1]) continue;
+        assert_ptr_equal(got, &g[0]);
+        assert_ptr_equal(mo_runq_get(&queue), &g[1]);
+        assert_true(mo_runq_push(&queue, &g[0]));
+        turns++;
+    }
+    assert_int_equal(turns, 4);
+    assert_ptr_equal(mo_runq_get(&queue), &g[0]); /* the ring is empty */
+    free(g);
+}
+
 /* ---------------------------------------------------------------- many threads */
 
 enum { THIEVES = 3 };
@@ -115,14 +158,17 @@ static void *steal_on(void *arg) {
     return NULL;
 }
 
-/* The owner puts all of them, some as the next, and takes some itself. */
+/* The owner puts all of them, some as the next, some as creators, and takes some itself: the fewer
+ * stay, the more often it and a thief want the last one. */
 static void own(void) {
     mo_rand r;
     mo_rand_seed(&r, 1);
     for (uint32_t i = 0; i < num_all; i++) {
         mo_g *g = &all[i], *half[MO_RUNQ_LEN / 2];
         g->content = g->number * 0x9E3779B97F4A7C15u;
-        if (mo_rand_below(&r, 4) == 0) g = mo_runq_put_next(&queue, g);
+        uint64_t where = mo_rand_below(&r, 8);
+        if (where < 2) g = mo_runq_put_next(&queue, g);
+        if (where > 4 && mo_runq_push(&queue, g)) g = NULL;
         if (g && !mo_runq_put(&queue, g)) {
             uint32_t num = mo_runq_take_half(&queue, half);
             for (uint32_t k = 0; k < num; k++) take(half[k]);
@@ -157,6 +203,8 @@ int main(void) {
         cmocka_unit_test(next_goes_before_all_others),
         cmocka_unit_test(a_full_ring_says_so_and_gives_half),
         cmocka_unit_test(a_thief_takes_half_and_next_only_if_there_is_nothing_else),
+        cmocka_unit_test(the_youngest_creator_goes_on_and_thieves_take_the_oldest),
+        cmocka_unit_test(creators_come_after_the_ring_and_have_their_turn),
         cmocka_unit_test(each_entry_is_taken_once_and_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -51,7 +51,9 @@ typedef struct mound_go_options {
     size_t stack_bytes; /* 0: the default; at most mound_set_max_stack's */
     const char *name;   /* for reports; must stay; NULL: none */
     int is_pinned;      /* keeps the thread in which it begins, as by mound_lock_os_thread */
-    int runs_now;       /* before the caller goes on, if nothing else is urgent: depth first */
+    int runs_now;       /* before the caller, who goes on when nothing else is to run: depth first,
+                           so that few of a tree of goroutines exist at a time. Without effect
+                           where the caller keeps its thread, or is no goroutine */
 } mound_go_options;
 /* Fails: -EINVAL (fn is NULL, the stack is too large), -ENOMEM, -ENOTCONN (no run goes on). */
 MOUND_API int mound_go_opt(const mound_go_options *options, void (*fn)(void *arg), void *arg);

@@ -7,7 +7,7 @@
  * calls take): while the program allocates, only what exceeds the next goal, or what the heap was
  * at the end of the last collection, by a tenth; once it is idle, all but a twentieth of what is
  * live, three times as fast. A program that is idle for IDLE_NS and has allocated since the last
- * collection is collected once.
+ * collection is collected once. The pacer is told how fast threads allocate.
  *
  * The thread is not registered: it owns no object and is never stopped; the idle collection
  * needs a registered thread, and registers it for that time.
@@ -18,6 +18,7 @@
 #include "gc/background.h"
 
 #include "gc/gc.h"
+#include "gc/pacer.h"
 #include "gc/specials.h"
 #include "sched/runtime_thread.h"
 #include "sys/os_mem.h"
@@ -108,17 +109,29 @@ static void collect_idle(void) {
     mo_thread_unregister(t);
 }
 
-static uint64_t allocated_so_far(void) {
+typedef struct tick {
+    uint64_t ns, alloc_bytes;
+} tick;
+
+/* What was allocated until now; the pacer gets to know what it was since `last`. */
+static tick look_at_allocation(tick last) {
+    mo_gc *gc = &mo_the_gc;
     uint64_t objects, bytes, freed_objects, freed_bytes;
     mo_lock_acquire(&mo_the_world.registry);
     mo_gc_alloc_totals(&objects, &bytes, &freed_objects, &freed_bytes);
+    tick now = {mo_clock_ns(), bytes};
+    bool is_calm = gc->last_end_ns > 0 && gc->last_end_ns < last.ns &&
+                   mo_load_rlx(&mo_the_pace.is_on) == MO_PACE_OFF; /* a glance */
+    if (is_calm && bytes >= last.alloc_bytes)
+        mo_pacer_note_rate((double)(bytes - last.alloc_bytes) / (double)(now.ns - last.ns + 1));
     mo_lock_release(&mo_the_world.registry);
-    return bytes;
+    return now;
 }
 
 static void *background_main(void *arg) {
     (void)arg;
     uint64_t seen_alloc = 0, idle_since = mo_clock_ns();
+    tick last = {idle_since, 0};
     uint64_t next_tick = 0;
     mo_the_heap.runs_low = wake;
     mo_runtime_thread_prefer_others();
@@ -133,7 +146,8 @@ static void *background_main(void *arg) {
         next_tick = begin + (uint64_t)TICK_NS;
         sweep_in_batches();
         mo_cleanups_kick();
-        uint64_t alloc = allocated_so_far(), clock = mo_clock_ns();
+        last = look_at_allocation(last);
+        uint64_t alloc = last.alloc_bytes, clock = last.ns;
         if (alloc - seen_alloc > START_BYTES / 4) {
             seen_alloc = alloc;
             idle_since = clock;

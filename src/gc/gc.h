@@ -81,8 +81,11 @@ void mo_gc_sweep_all(void);
 bool mo_gc_sweep_some(uint32_t max);
 /* Sweeps until that many bytes of pages are free or nothing is left to sweep. */
 void mo_gc_sweep_for(size_t bytes);
-/* Sets goal and trigger from what was marked. GC lock held. */
+/* Sets goal and trigger from what was marked. Registry lock held. */
 void mo_pacer_set(void);
+/* The same where threads have allocated so many bytes per ns of late, and no collection ran.
+ * Registry lock held. */
+void mo_pacer_note_rate(double rate);
 /* Calls fn for every central, or only for those that ever had a span. */
 void mo_gc_each_central(bool all, void (*fn)(mo_central *c, void *arg), void *arg);
 /* Ever claimed, less what caches still hold. */

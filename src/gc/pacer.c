@@ -22,7 +22,7 @@
  * half of it (mark.c, tell_pacer).
  *
  * Floor   gc.
- * Locks   mo_pacer_set: registry lock. The rest: none; estimates.
+ * Locks   mo_pacer_set, mo_pacer_note_rate: registry lock. The rest: none; estimates.
  */
 #include "gc/pacer.h"
 
@@ -116,7 +116,7 @@ mo_pace_plan mo_pace_next(const mo_pace_facts *f) {
          * meanwhile is kept, and makes collections more frequent. */
         double room = (double)(p.goal_bytes - now);
         double want = ahead * 2, half = room / 2;
-        double most = half - clamp((want - half) / half, 0, 1) * (half - room / 8);
+        double most = half - clamp((ahead - half) / half, 0, 1) * (half - room / 8);
         p.trigger_bytes -= (uint64_t)clamp(want, room / 16, most);
     }
     return p;
@@ -153,8 +153,8 @@ static void set_page_limit(void) {
     mo_store_rlx(&mo_the_heap.limit_pages, pages); /* read without the lock, an estimate */
 }
 
-void mo_pacer_set(void) {
-    mo_gc *gc = &mo_the_gc;
+static mo_pace_plan plan_now(void) {
+    const mo_gc *gc = &mo_the_gc;
     mo_pace_facts f = {
         .percent = gc->percent,
         .is_concurrent = mo_barrier_is_on(),
@@ -168,9 +168,11 @@ void mo_pacer_set(void) {
         .alloc_rate = gc->alloc_rate,
         .limit_bytes = limit_for_objects(),
     };
-    mo_pace_plan p = mo_pace_next(&f);
-    if (p.is_over_limit) gc->num_over_limit++;
-    set_page_limit();
+    return mo_pace_next(&f);
+}
+
+static void follow(mo_pace_plan p) {
+    mo_gc *gc = &mo_the_gc;
     /* Slots that caches had claimed count as live already, used or not. */
     uint64_t trigger = p.trigger_bytes + gc->unused_bytes;
 #if MO_MUTANT_pacer_forgets_unused
@@ -178,6 +180,23 @@ void mo_pacer_set(void) {
 #endif
     mo_store_rlx(&gc->goal_bytes, p.goal_bytes); /* read without the lock, each for itself */
     mo_store_rlx(&gc->trigger_bytes, trigger);   /* likewise */
+}
+
+void mo_pacer_set(void) {
+    mo_pace_plan p = plan_now();
+    if (p.is_over_limit) mo_the_gc.num_over_limit++;
+    set_page_limit();
+    follow(p);
+}
+
+/* A server that has built its data allocates more slowly from then on: by the old rate it would
+ * seem to allocate faster than can be marked, and its collection would begin late. Falls slowly:
+ * who pauses may go on as before. */
+void mo_pacer_note_rate(double rate) {
+    mo_gc *gc = &mo_the_gc;
+    double kept = gc->alloc_rate / 2;
+    gc->alloc_rate = rate > kept ? rate : kept;
+    follow(plan_now());
 }
 
 /* ---------------------------------------------------------------- while it runs */

@@ -392,12 +392,13 @@ static void put_back(mo_g *g, void *arg) {
         global_put(g);
 }
 
-/* First in the queue: on as soon as the one that came in between waits. */
-static void put_back_first(mo_g *g, void *arg) {
+/* See runq.h: on when nothing else is to run here. */
+static void put_back_creator(mo_g *g, void *arg) {
     (void)arg;
     mo_store_rlx(&g->state, MO_G_RUNNABLE); /* published by the queue */
     mo_p *p = mo_self->m->p;
-    put_next(p, g);
+    if (!mo_runq_push(&p->runq, g)) local_put(p, g);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* [W] */
     wake_for(p);
 }
 
@@ -405,7 +406,7 @@ static void put_back_first(mo_g *g, void *arg) {
 static MO_NOINLINE void run_now(mo_thread *t, mo_g *g) {
     mo_p *p = t->m->p;
     mo_store_rlx(&p->tick, mo_load_rlx(&p->tick) + 1); /* own; others count only */
-    switch_away_to(t, t->g, g, put_back_first, NULL);
+    switch_away_to(t, t->g, g, put_back_creator, NULL);
 }
 
 static void put_back_globally(mo_g *g, void *arg) {
@@ -597,7 +598,7 @@ int mo_go(mo_thread *t, const mo_go_options *o, void (*fn)(void *arg), void *arg
         return 0;
     }
     mo_add_owned_rlx(&p->num_live, 1); /* a count */
-    if (o->runs_now && t->g && !has_other_business(p)) {
+    if (o->runs_now && t->g && !t->m->locked_g) {
         run_now(t, g);
         return 0;
     }
