@@ -41,13 +41,12 @@ enum {
 static MO_GLOBAL uint32_t wake_word;
 static MO_GLOBAL uint32_t is_started;
 
-static void sweep_in_batches(void) {
-    bool more = true;
-    while (more) {
-        if (!mo_lock_try(&mo_the_gc.sweep_lock)) return; /* a collection sweeps itself */
-        more = mo_gc_sweep_some(BATCH_SPANS);
-        mo_lock_release(&mo_the_gc.sweep_lock);
-    }
+/* false: nothing is left, or a collection runs, which sweeps itself. */
+static bool sweep_batch(void) {
+    if (!mo_lock_try(&mo_the_gc.sweep_lock)) return false;
+    bool more = mo_gc_sweep_some(BATCH_SPANS);
+    mo_lock_release(&mo_the_gc.sweep_lock);
+    return more;
 }
 
 /* Free memory to keep unreleased. */
@@ -96,6 +95,8 @@ static size_t ahead_bytes(void) {
 
 static void prefault(void) {
     size_t ahead = ahead_bytes();
+    /* What died is taken before memory that the process does not have yet. */
+    while (mo_gc_backed_pages() < ahead >> MO_PAGE_SHIFT && sweep_batch()) continue;
     if (ahead > 0) mo_heap_prefault(ahead, ahead);
     mo_store_rlx(&mo_the_heap.low_pages, ahead / 2 >> MO_PAGE_SHIFT); /* a hint */
 }
@@ -144,7 +145,7 @@ static void *background_main(void *arg) {
             continue;
         }
         next_tick = begin + (uint64_t)TICK_NS;
-        sweep_in_batches();
+        while (sweep_batch()) continue;
         mo_cleanups_kick();
         last = look_at_allocation(last);
         uint64_t alloc = last.alloc_bytes, clock = last.ns;

@@ -78,8 +78,7 @@ void mo_gc_sweep_all(void) {
 #endif
 }
 
-/* Free pages that have memory. */
-static uint64_t num_backed(void) {
+uint64_t mo_gc_backed_pages(void) {
     const mo_page_alloc *p = &mo_the_heap.pages; /* an estimate */
     return mo_load_rlx(&p->num_free) - mo_load_rlx(&p->num_released);
 }
@@ -89,7 +88,8 @@ static uint64_t num_backed(void) {
 void mo_gc_sweep_for(size_t bytes) {
     size_t pages = bytes >> MO_PAGE_SHIFT;
     uint32_t step = 64;
-    for (uint32_t num = 0, n = 1; n > 0 && num < SWEEP_LARGE_MAX && num_backed() < pages; num += n)
+    for (uint32_t num = 0, n = 1; n > 0 && num < SWEEP_LARGE_MAX && mo_gc_backed_pages() < pages;
+         num += n)
         n = mo_central_sweep(mo_central_of(MO_KIND_NOSCAN, 0), SWEEP_LARGE) +
             mo_central_sweep(mo_central_of(MO_KIND_SCAN, 0), SWEEP_LARGE);
     while (mo_load_rlx(&mo_the_heap.pages.num_free) < pages && mo_gc_sweep_some(step))

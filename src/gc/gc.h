@@ -81,6 +81,8 @@ void mo_gc_sweep_all(void);
 bool mo_gc_sweep_some(uint32_t max);
 /* Sweeps until that many bytes of pages are free or nothing is left to sweep. */
 void mo_gc_sweep_for(size_t bytes);
+/* Free pages that have memory; an estimate. */
+uint64_t mo_gc_backed_pages(void);
 /* Sets goal and trigger from what was marked. Registry lock held. */
 void mo_pacer_set(void);
 /* The same where threads have allocated so many bytes per ns of late, and no collection ran.

@@ -40,7 +40,7 @@ enum {
     RUNWAY_FIRST_BYTES = 4 << 20,
     RUNWAY_MAX_BYTES = 14 << 20,
     CHEAP_NS = 20000000,
-    CHEAP_SHARE = 16, /* of GOGC's growth, or more */
+    CHEAP_SHARE = 32, /* of GOGC's growth, or more */
     CHEAP_MIN_BYTES = 16 << 20,
     NAP_NS = 200000,      /* what one refill waits */
     NAP_BYTES = 64 << 10, /* a larger object waits that much longer for each of these */

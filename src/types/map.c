@@ -10,6 +10,7 @@
 
 #include "base/atomic.h"
 #include "base/bits.h"
+#include "sched/thread.h"
 #include "sys/cpu.h"
 #include "types/misuse.h"
 
@@ -279,7 +280,7 @@ static void split(mound_map *m, mo_table *t, uint64_t hash) {
 }
 
 /* Room for one more entry where hash belongs. */
-static MO_NOINLINE void grow(mound_map *m, uint64_t hash) {
+static MO_NOINLINE void grow_now(mound_map *m, uint64_t hash) {
     mo_table *t = mo_table_of(mo_map_entry(m, hash));
     unsigned log2 = t->log2_groups;
     if (log2 > 0 && t->used <= limit_of(log2) - slots_of(t) / 8)
@@ -314,9 +315,20 @@ static bool join(mound_map *m, mo_table *t, uint64_t hash) {
 }
 
 /* A table is less than an eighth full, or empty. */
-static MO_NOINLINE void shrink(mound_map *m, uint64_t hash) {
+static MO_NOINLINE void shrink_now(mound_map *m, uint64_t hash) {
     mo_table *t = mo_table_of(mo_map_entry(m, hash));
     if (!join(m, t, hash) && t->log2_groups > 0) remake(m, t, log2_for(t->used), hash);
+}
+
+/* The frames of the two do not use all their words, and stand in the same place each time: a stale
+ * word there, of a map that is over, would keep that one for as long as this one changes. */
+static MO_NOINLINE void grow(mound_map *m, uint64_t hash) {
+    mo_thread_clear_stack();
+    grow_now(m, hash);
+}
+static MO_NOINLINE void shrink(mound_map *m, uint64_t hash) {
+    mo_thread_clear_stack();
+    shrink_now(m, hash);
 }
 
 /* ---------------------------------------------------------------- find */
