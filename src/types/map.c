@@ -146,6 +146,12 @@ static mo_table *table_new(const mound_map *m, unsigned depth, unsigned log2_gro
     return t;
 }
 
+/* A table with fewer entries is made anew, or joined. Later where a map has no more than two: there
+ * the work costs more than the memory is worth. */
+MO_INLINE size_t least_of(const mound_map *m, const mo_table *t) {
+    return m->depth > 1 ? slots_of(t) / 8 : slots_of(t) / 32;
+}
+
 /* Least size that is at most five eighths full with num entries: two tables of an eighth each fit
  * into one of half the size. */
 static unsigned log2_for(size_t num) {
@@ -175,6 +181,13 @@ MO_INLINE void copy_slot(const mound_map *m, unsigned char *to, const unsigned c
         memcpy(to, from, 16);
     else
         memcpy(to, from, m->slot_bytes);
+}
+
+MO_INLINE void clear_slot(const mound_map *m, unsigned char *slot) {
+    if (m->slot_bytes == 16)
+        memset(slot, 0, 16);
+    else
+        memset(slot, 0, m->slot_bytes);
 }
 
 /* The entries of from, whose hash has bit `bit` set, to ones, the others to zeros. */
@@ -314,7 +327,7 @@ static bool join(mound_map *m, mo_table *t, uint64_t hash) {
     return true;
 }
 
-/* A table is less than an eighth full, or empty. */
+/* A table has fewer entries than least_of says, or none. */
 static MO_NOINLINE void shrink_now(mound_map *m, uint64_t hash) {
     mo_table *t = mo_table_of(mo_map_entry(m, hash));
     if (!join(m, t, hash) && t->log2_groups > 0) remake(m, t, log2_for(t->used), hash);
@@ -501,7 +514,7 @@ MO_INLINE int remove_key(mound_map *m, mound_key_kind kind, const sought *k) {
         mo_table *t = mo_table_of(mo_map_entry(m, hash));
         const void *group = (void *)mo_align_down((uintptr_t)ctrl, MO_MAP_SLOTS);
 #if !MO_MUTANT_map_keeps_deleted
-        memset(slot, 0, m->slot_bytes); /* the next entry's value is zero; nothing is kept alive */
+        clear_slot(m, slot); /* the next entry's value is zero; nothing is kept alive */
 #endif
         /* Who looks for a key goes on behind a group only if that has no EMPTY slot. */
         bool ends_here = t->log2_groups == 0 || mo_cpu_match_8(group, MO_MAP_EMPTY);
@@ -516,7 +529,7 @@ MO_INLINE int remove_key(mound_map *m, mound_key_kind kind, const sought *k) {
         }
         t->used--;
         m->len--;
-        if (MO_UNLIKELY(t->used < slots_of(t) / 8) && (t->log2_groups > 0 || t->used == 0))
+        if (MO_UNLIKELY(t->used < least_of(m, t)) && (t->log2_groups > 0 || t->used == 0))
             shrink(m, hash);
     }
     end_write(m);
