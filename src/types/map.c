@@ -149,7 +149,7 @@ static mo_table *table_new(const mound_map *m, unsigned depth, unsigned log2_gro
 /* A table with fewer entries is made anew, or joined. Later where a map has no more than two: there
  * the work costs more than the memory is worth. */
 MO_INLINE size_t least_of(const mound_map *m, const mo_table *t) {
-    return m->depth > 1 ? slots_of(t) / 8 : slots_of(t) / 32;
+    return m->depth > 1 ? slots_of(t) / 8 : slots_of(t) / 32 + 1;
 }
 
 /* Least size that is at most five eighths full with num entries: two tables of an eighth each fit
