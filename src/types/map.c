@@ -10,7 +10,6 @@
 
 #include "base/atomic.h"
 #include "base/bits.h"
-#include "sched/thread.h"
 #include "sys/cpu.h"
 #include "types/misuse.h"
 
@@ -335,12 +334,17 @@ static MO_NOINLINE void shrink_now(mound_map *m, uint64_t hash) {
 
 /* The frames of the two do not use all their words, and stand in the same place each time: a stale
  * word there, of a map that is over, would keep that one for as long as this one changes. */
+static MO_NOINLINE void clear_frames(void) {
+    char dead[512];
+    memset(dead, 0, sizeof dead);
+    __asm__ volatile("" : : "r"(dead) : "memory");
+}
 static MO_NOINLINE void grow(mound_map *m, uint64_t hash) {
-    mo_thread_clear_stack();
+    clear_frames();
     grow_now(m, hash);
 }
 static MO_NOINLINE void shrink(mound_map *m, uint64_t hash) {
-    mo_thread_clear_stack();
+    clear_frames();
     shrink_now(m, hash);
 }
 
@@ -529,7 +533,7 @@ MO_INLINE int remove_key(mound_map *m, mound_key_kind kind, const sought *k) {
         }
         t->used--;
         m->len--;
-        if (MO_UNLIKELY(t->used < least_of(m, t)) && (t->log2_groups > 0 || t->used == 0))
+        if (MO_UNLIKELY(t->used < least_of(m, t)) && (t->log2_groups > 0 || t->depth > 0))
             shrink(m, hash);
     }
     end_write(m);
