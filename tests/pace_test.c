@@ -136,7 +136,7 @@ static const plan_row rows[] = {
       .traced_bytes = 1000 * MIB,
       .begin_bytes = 2000 * MIB,
       .cycle_ns = 1000 * MS,
-      .alloc_rate = MIB_PER_MS * 0.45,
+      .alloc_rate = MIB_PER_MS * 0.33,
       .limit_bytes = UINT64_MAX},
      1000,
      2000,

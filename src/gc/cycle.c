@@ -196,6 +196,7 @@ static void count_cycle(cycle *c) {
     gc->pause_max_ns = mo_max(gc->pause_max_ns, mo_max(pause, first));
     gc->gc_cpu_ns += c->mark.cpu_ns;
     gc->last_cpu_ns = c->mark.cpu_ns;
+    gc->last_was_asked = c->reason != MO_GC_HEAP;
     /* One that all processors were used for takes longer beside a program: that wants them too, and
      * its stores split huge pages. 1.4 s became of 0.33 s of processor time on one processor. */
     gc->cycle_ns = c->end_ns - c->begin_ns;

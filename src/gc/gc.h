@@ -58,6 +58,7 @@ typedef struct mo_gc {
     uint64_t lead_ns, cycle_ns; /* of the last collection: until marking began, and all of it */
     uint64_t pause_total_ns, pause_max_ns, pause_last_ns;
     uint64_t gc_cpu_ns, last_cpu_ns;  /* of marking: all, and of the last collection */
+    bool last_was_asked;              /* the last one did not come because the heap was full */
     uint64_t throttled_ns;            /* atomic: that threads waited for marking, all together */
     uint64_t stack_bytes, root_bytes; /* scanned in the last collection */
     uint32_t stress_count;

@@ -14,12 +14,14 @@
  * half as much garbage again, kept by the collector itself. Here new objects count by w: 0 where
  * the heap stands still (as much died as GOGC expects), 1 where nothing died.
  *
- * While it marks, allocation may run ahead of marking by an eighth of the room. Threads beyond that
- * sleep, a fifth of a millisecond for each refill: short, so that no single allocation takes long,
- * and often, so that the heap stays near its goal. Go lets them mark instead (assists), and for
- * longer at a time. Mark workers offer their processor to others every 128 KiB, which costs them
- * nothing where nobody wants it; not so where allocation has used up its start, and no more than
- * half of it (mark.c, tell_pacer).
+ * While it marks, allocation may run ahead of marking by an eighth of the room, or, for a program
+ * that marking keeps up with, a part of the goal: a collection that takes longer than the last one
+ * need not be waited for. Threads beyond that sleep, a fifth of a millisecond for each refill:
+ * short, so that no single allocation takes long, and often, so that the heap stays near its goal.
+ * Go lets them mark instead (assists), and for longer at a time.
+ * Mark workers offer their processor to others every 128 KiB, which costs them nothing where nobody
+ * wants it; not so where allocation has used up its start, and no more than half of it (mark.c,
+ * tell_pacer).
  *
  * Floor   gc.
  * Locks   mo_pacer_set, mo_pacer_note_rate: registry lock. The rest: none; estimates.
@@ -33,6 +35,8 @@ MO_GLOBAL mo_pace mo_the_pace = {.work = 1};
 
 #define NO_GOAL ((uint64_t)INT64_MAX / 4) /* as good as never */
 #define MOST_AHEAD 1e15                   /* more than there is memory */
+#define LATE_FACTOR                                                                                \
+    1.5 /* of what is allocated in a collection's time: if half the room is less, late */
 
 enum {
     COST_FACTOR = 30,
@@ -42,6 +46,7 @@ enum {
     CHEAP_NS = 20000000,
     CHEAP_SHARE = 32, /* of GOGC's growth, or more */
     CHEAP_MIN_BYTES = 16 << 20,
+    HEAD_SHARE = 32,      /* of the goal; see the head of this file */
     NAP_NS = 200000,      /* what one refill waits */
     NAP_BYTES = 64 << 10, /* a larger object waits that much longer for each of these */
     LONGEST_NAP_NS = 20000000,
@@ -116,7 +121,7 @@ mo_pace_plan mo_pace_next(const mo_pace_facts *f) {
          * meanwhile is kept, and makes collections more frequent. */
         double room = (double)(p.goal_bytes - now);
         double want = ahead * 2, half = room / 2;
-        double most = half - clamp((ahead - half) / half, 0, 1) * (half - room / 8);
+        double most = half - clamp((LATE_FACTOR * ahead - half) / half, 0, 1) * (half - room / 8);
         p.trigger_bytes -= (uint64_t)clamp(want, room / 16, most);
     }
     return p;
@@ -231,9 +236,16 @@ void mo_pace_begin(bool is_rushed) {
     int64_t room = larger(goal - begin, larger(goal / 16, RUNWAY_MIN_BYTES / 2));
     double survived = gc->begin_bytes ? (double)gc->traced_bytes / (double)gc->begin_bytes : 1;
     double work = (double)larger(begin, 0) * clamp(survived, 0, 1);
+    /* One that somebody asked for, often when something had just been built, tells nothing of what
+     * dies in between. Too little work expected lets the heap come to its goal early; too much
+     * makes threads wait for marking that is not to come. */
+    if (gc->last_was_asked) work = (double)mo_min(gc->traced_bytes, (uint64_t)larger(begin, 0));
+    bool keeps_up = gc->alloc_rate * (double)gc->cycle_ns <= (double)room;
+    int64_t head = keeps_up ? larger(room / 8, goal / HEAD_SHARE) : room / 8;
     double lead = gc->cycle_ns ? (double)gc->lead_ns / (double)gc->cycle_ns : 0;
     mo_store_rlx(&p->begin, begin);             /* all of it: estimates, no order among them */
     mo_store_rlx(&p->room, room);               /* likewise */
+    mo_store_rlx(&p->head, head);               /* likewise */
     mo_store_rlx(&p->work, 1 + (uint64_t)work); /* likewise */
     mo_store_rlx(&p->slack, slack_of(larger(goal, begin)));                    /* likewise */
     mo_store_rlx(&p->lead, (int64_t)((double)room * clamp(lead, 0.125, 0.5))); /* likewise */
@@ -306,7 +318,8 @@ int64_t mo_pace_delay(size_t size, int64_t waited_ns, bool is_asked) {
     } else if (phase != MO_PACE_OFF && phase != MO_PACE_SUSPENDED) {
         int64_t past = live_now() - mo_load_rlx(&p->begin),
                 room = mo_load_rlx(&p->room); /* likewise */
-        if (past > allowed(room / 8)) nap = NAP_NS + (double)(size / NAP_BYTES) * NAP_NS;
+        if (past > allowed(mo_load_rlx(&p->head)))
+            nap = NAP_NS + (double)(size / NAP_BYTES) * NAP_NS;
         if (mo_load_rlx(&p->is_braked) && nap < NAP_NS) nap = NAP_NS; /* an estimate */
         nap += nap_beyond(past - room, mo_load_rlx(&p->slack));       /* likewise */
     }

@@ -49,6 +49,7 @@ typedef struct mo_pace {
     uint32_t is_braked;           /* each refill waits */
     int64_t begin;                /* heap.live_bytes when it began */
     int64_t room;                 /* to be allocated until its end */
+    int64_t head;                 /* how far allocation may be ahead of marking */
     int64_t slack;                /* how far beyond that the heap may grow */
     uint64_t work;                /* bytes expected to be marked; > 0 after the first */
     int64_t lead;                 /* of the room, for what comes before marking: sweeping, arming */
