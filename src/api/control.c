@@ -197,7 +197,7 @@ static void fill_stats(mound_mem_stats *s) {
     s->metadata_bytes = h->committed_table_bytes + mo_os_mapped_bytes();
     mo_lock_release(&h->lock);
     s->heap_marked_bytes = gc->marked_bytes;
-    s->heap_goal_bytes = gc->goal_bytes;
+    s->heap_goal_bytes = mo_load_rlx(&gc->goal_bytes); /* statistics */
     s->stack_scan_bytes = gc->stack_bytes;
     s->root_scan_bytes = gc->root_bytes;
     s->num_gc = gc->num_gc;

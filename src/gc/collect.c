@@ -101,7 +101,8 @@ void mo_gc_sweep_for(size_t bytes) {
 bool mo_gc_is_due(void) {
     mo_gc *gc = &mo_the_gc;
     if (gc->debug.stress) return true;
-    return mo_load_rlx(&mo_the_heap.live_bytes) >= (int64_t)gc->trigger_bytes; /* an estimate */
+    return mo_load_rlx(&mo_the_heap.live_bytes) >=
+           (int64_t)mo_load_rlx(&gc->trigger_bytes); /* estimates */
 }
 
 /* By the calling thread, in one stop. begun: what it saw of num_begun. */

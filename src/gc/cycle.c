@@ -362,8 +362,9 @@ static bool mark_while_threads_run(mo_thread *t, cycle *c) {
     return true;
 }
 
-/* What threads allocate while no collection runs; a moment without work does not count fully. */
-static void note_alloc_rate(mo_thread *t, uint64_t now_ns) {
+/* What threads allocate while no collection runs; a moment without work does not count fully.
+ * Returns what is believed then. */
+static double note_alloc_rate(mo_thread *t, uint64_t now_ns) {
     mo_gc *gc = &mo_the_gc;
     uint64_t objects, bytes, freed_objects, freed_bytes;
     mo_lock_acquire_blocking(t, &mo_the_world.registry);
@@ -373,7 +374,9 @@ static void note_alloc_rate(mo_thread *t, uint64_t now_ns) {
     /* Of a short time it is a guess, and the larger one is safe. */
     bool is_sure = since > gc->cycle_ns;
     if (since >= RATE_NS && (is_sure || rate > gc->alloc_rate)) gc->alloc_rate = rate;
+    rate = gc->alloc_rate;
     mo_lock_release(&mo_the_world.registry);
+    return rate;
 }
 
 static void unmark(mo_span *s) {
@@ -398,10 +401,10 @@ void mo_cycle_run(mo_thread *t, mo_gc_reason reason, bool while_threads_run) {
     c.begin_ns = mo_clock_ns();
     int64_t live = mo_load_rlx(&mo_the_heap.live_bytes); /* an estimate */
     c.live_before = live > 0 ? (uint64_t)live : 0;
-    c.goal = mo_the_gc.goal_bytes;
-    note_alloc_rate(t, c.begin_ns);
+    c.goal = mo_load_rlx(&mo_the_gc.goal_bytes); /* an estimate */
+    double rate = note_alloc_rate(t, c.begin_ns);
     c.throttled_before = mo_load_rlx(&mo_the_gc.throttled_ns); /* statistics */
-    if (while_threads_run) mo_pace_begin(reason != MO_GC_HEAP);
+    if (while_threads_run) mo_pace_begin(reason != MO_GC_HEAP, rate);
     mo_lock_acquire_blocking(t, &mo_the_gc.phase_lock);
     mo_lock_acquire(&mo_the_gc.sweep_lock);
     mo_gc_sweep_all();

@@ -229,10 +229,11 @@ static int64_t fresh_pages(int64_t goal, int64_t room) {
     return left < want ? left : want;
 }
 
-void mo_pace_begin(bool is_rushed) {
+void mo_pace_begin(bool is_rushed, double alloc_rate) {
     mo_gc *gc = &mo_the_gc;
     mo_pace *p = &mo_the_pace;
-    int64_t begin = live_now(), goal = (int64_t)(gc->goal_bytes + gc->unused_bytes);
+    int64_t begin = live_now(); /* an estimate, as all of it */
+    int64_t goal = (int64_t)(mo_load_rlx(&gc->goal_bytes) + gc->unused_bytes); /* likewise */
     int64_t room = larger(goal - begin, larger(goal / 16, RUNWAY_MIN_BYTES / 2));
     double survived = gc->begin_bytes ? (double)gc->traced_bytes / (double)gc->begin_bytes : 1;
     double work = (double)larger(begin, 0) * clamp(survived, 0, 1);
@@ -240,7 +241,7 @@ void mo_pace_begin(bool is_rushed) {
      * dies in between. Too little work expected lets the heap come to its goal early; too much
      * makes threads wait for marking that is not to come. */
     if (gc->last_was_asked) work = (double)mo_min(gc->traced_bytes, (uint64_t)larger(begin, 0));
-    bool keeps_up = gc->alloc_rate * (double)gc->cycle_ns <= (double)room;
+    bool keeps_up = alloc_rate * (double)gc->cycle_ns <= (double)room;
     int64_t head = keeps_up ? larger(room / 8, goal / HEAD_SHARE) : room / 8;
     double lead = gc->cycle_ns ? (double)gc->lead_ns / (double)gc->cycle_ns : 0;
     mo_store_rlx(&p->begin, begin);             /* all of it: estimates, no order among them */

@@ -59,7 +59,8 @@ typedef struct mo_pace {
 
 extern mo_pace mo_the_pace;
 
-void mo_pace_begin(bool is_rushed);
+/* alloc_rate: bytes per ns of all threads, before it. */
+void mo_pace_begin(bool is_rushed, double alloc_rate);
 /* Still sweeping and arming. A moment's value. */
 bool mo_pace_is_before_mark(void);
 void mo_pace_begin_mark(void);
