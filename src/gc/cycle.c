@@ -135,7 +135,7 @@ static void end_mark(mo_thread *t, cycle *c, uint64_t black_bytes) {
     int64_t held = mo_load_rlx(&h->live_bytes);
     c->live_after = mo_max(held > 0 ? (uint64_t)held : 0, c->mark.bytes);
     gc->gap_bytes = peak - mo_min(peak, c->live_after);
-    h->is_marking = false;
+    mo_store_rlx(&h->is_marking, false); /* likewise */
     h->sweepgen++;
     mo_gc_each_central(false, begin_sweep, NULL);
     for (mo_thread *each = mo_the_world.threads; each; each = each->next) {
@@ -274,7 +274,7 @@ static void first_stop(mo_thread *t, cycle *c) {
     begin_mark(t);
     mo_mark_scan_roots();
     c->claimed_before = claimed_bytes() - unused_bytes();
-    mo_the_heap.is_marking = true;
+    mo_store_rlx(&mo_the_heap.is_marking, true); /* sysmon does not stand: mo_roots_settle_stacks */
     c->first_end_ns = mo_clock_ns();
     mo_world_start();
 }

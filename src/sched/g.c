@@ -129,7 +129,8 @@ size_t mo_g_trim(size_t max) {
     for (; num < max; num++) {
         /* With the lock: the collector may be looking at stacks (roots.c, settle_stacks). */
         mo_lock_acquire(&g_lock);
-        mo_g *g = mo_the_heap.is_marking ? NULL : pop(&with_stack);
+        mo_g *g =
+            mo_load_rlx(&mo_the_heap.is_marking) /* as in stack.c */ ? NULL : pop(&with_stack);
         if (g) {
             mo_fiber_close(g);
             mo_stack_free(g->stack);

@@ -57,7 +57,7 @@ static void shrink(mo_g **g, size_t num) {
 static void shrink_if_allowed(mo_g **g, size_t num) {
     mo_lock_acquire(&mo_the_world.registry);
     mo_lock_acquire(mo_g_lock());
-    if (!mo_the_heap.is_marking) shrink(g, num);
+    if (!mo_load_rlx(&mo_the_heap.is_marking)) shrink(g, num); /* as in stack.c */
     mo_lock_release(mo_g_lock());
     mo_lock_release(&mo_the_world.registry);
 }

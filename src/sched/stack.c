@@ -354,7 +354,8 @@ size_t mo_stack_release(size_t max) {
         }
     }
     if (num > 0) mo_stack_give_back(range, num);
-    if (!mo_the_heap.is_marking) remove_empty_arenas(); /* the collector may look at stacks */
+    if (!mo_load_rlx(&mo_the_heap.is_marking)) /* false: seen before mo_roots_settle_stacks */
+        remove_empty_arenas();                 /* the collector may look at stacks */
     mo_lock_release(&stack_lock);
     errno = saved;
     return total;
