@@ -132,7 +132,7 @@ static tick look_at_allocation(tick last) {
 static void *background_main(void *arg) {
     (void)arg;
     uint64_t seen_alloc = 0, idle_since = mo_clock_ns();
-    tick last = {idle_since, 0};
+    tick last = {0}; /* no collection ended before: no rate at the first look */
     uint64_t next_tick = 0;
     mo_the_heap.runs_low = wake;
     mo_runtime_thread_prefer_others();

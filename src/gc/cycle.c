@@ -135,7 +135,7 @@ static void end_mark(mo_thread *t, cycle *c, uint64_t black_bytes) {
     int64_t held = mo_load_rlx(&h->live_bytes);
     c->live_after = mo_max(held > 0 ? (uint64_t)held : 0, c->mark.bytes);
     gc->gap_bytes = peak - mo_min(peak, c->live_after);
-    mo_store_rlx(&h->is_marking, false); /* likewise */
+    mo_store_rlx(&h->is_marking, false); /* as in first_stop */
     h->sweepgen++;
     mo_gc_each_central(false, begin_sweep, NULL);
     for (mo_thread *each = mo_the_world.threads; each; each = each->next) {
@@ -200,8 +200,7 @@ static void count_cycle(cycle *c) {
     /* One that all processors were used for takes longer beside a program: that wants them too, and
      * its stores split huge pages. 1.4 s became of 0.33 s of processor time on one processor. */
     gc->cycle_ns = c->end_ns - c->begin_ns;
-    if (c->reason != MO_GC_HEAP)
-        gc->cycle_ns = mo_max(gc->cycle_ns, RUSHED_FACTOR * c->mark.cpu_ns);
+    if (gc->last_was_asked) gc->cycle_ns = mo_max(gc->cycle_ns, RUSHED_FACTOR * c->mark.cpu_ns);
     gc->lead_ns = (c->first_stop_ns ? c->first_stop_ns : c->stop_ns) - c->begin_ns;
     uint64_t objects, bytes, freed_objects, freed_bytes;
     mo_gc_alloc_totals(&objects, &bytes, &freed_objects, &freed_bytes);

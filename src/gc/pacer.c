@@ -35,8 +35,9 @@ MO_GLOBAL mo_pace mo_the_pace = {.work = 1};
 
 #define NO_GOAL ((uint64_t)INT64_MAX / 4) /* as good as never */
 #define MOST_AHEAD 1e15                   /* more than there is memory */
-#define LATE_FACTOR                                                                                \
-    1.5 /* of what is allocated in a collection's time: if half the room is less, late */
+/* If what is allocated in so many times a collection's duration does not fit into half of the room,
+ * the trigger is late. */
+#define LATE_FACTOR 1.5
 
 enum {
     COST_FACTOR = 30,

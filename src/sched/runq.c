@@ -31,10 +31,9 @@ struct mo_g *mo_runq_pop(mo_runq *q) {
 #if !MO_MUTANT_runq_looks_first
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* [C] */
 #endif
-    uint32_t bottom = mo_load_rlx(&q->bottom);                    /* likewise */
+    uint32_t bottom = mo_load_rlx(&q->bottom);                    /* by the fence */
     struct mo_g *g = mo_load_rlx(&q->creator[top % MO_RUNQ_LEN]); /* own stores */
-    if ((int32_t)(top - bottom) > 0) return g;
-        /* The last one, or a thief has it. */
+    if ((int32_t)(top - bottom) > 0) return g; /* else it is the last one, or a thief has it */
 #if MO_MUTANT_runq_pops_unchecked
     mo_store_rel(&q->bottom, top + 1); /* [C] */
     mo_store_rel(&q->top, top + 1);    /* [C] */
