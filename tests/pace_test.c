@@ -120,6 +120,34 @@ static const plan_row rows[] = {
      2000, 1500, false},
     {"concurrent, and what one collection's time allocates fits into the room, twice that does not",
      CONCURRENT(MIB_PER_MS * 0.33), 1000, 2000, 1500, false},
+    {"concurrent, a long collection that needs more than half of the room: a quarter more than "
+     "that",
+     CONCURRENT(MIB_PER_MS * 0.56), 1000, 2000, 1300, false},
+    {"concurrent, a short one that does so: late, a wait would be short",
+     {.percent = 100,
+      .is_concurrent = true,
+      .traced_bytes = 100 * MIB,
+      .begin_bytes = 200 * MIB,
+      .cycle_ns = 100 * MS,
+      .alloc_rate = MIB_PER_MS * 0.5,
+      .limit_bytes = UINT64_MAX},
+     100,
+     200,
+     169,
+     false},
+    {"concurrent, longer collections came before it: as if it had taken what they still count for",
+     {.percent = 100,
+      .is_concurrent = true,
+      .traced_bytes = 1000 * MIB,
+      .begin_bytes = 2000 * MIB,
+      .cycle_ns = 500 * MS,
+      .faded_ns = 1000 * MS,
+      .alloc_rate = MIB_PER_MS / 5,
+      .limit_bytes = UINT64_MAX},
+     1000,
+     2000,
+     1600,
+     false},
     {"concurrent, faster than can be marked: late, and threads wait", CONCURRENT(MIB_PER_MS * 4),
      1000, 2000, 1875, false},
     {"large, and a collection costs 2 ms of processor time: a thirtieth of the time",
@@ -252,6 +280,7 @@ static void plans_stay_within_bounds_whatever_the_facts(void **state) {
             .stack_bytes = some_bytes(&r),
             .root_bytes = some_bytes(&r),
             .cycle_ns = some_bytes(&r),
+            .faded_ns = some_bytes(&r),
             .cost_ns = some_bytes(&r),
             .alloc_rate = (double)some_bytes(&r) / 1000,
             .limit_bytes = mo_rand_below(&r, 2) ? UINT64_MAX : some_bytes(&r),
@@ -261,8 +290,8 @@ static void plans_stay_within_bounds_whatever_the_facts(void **state) {
         assert_true(p.base_bytes >= f.traced_bytes && p.base_bytes <= now);
         assert_true(p.goal_bytes >= now && p.goal_bytes <= (uint64_t)INT64_MAX);
         assert_true(p.trigger_bytes <= p.goal_bytes);
-        uint64_t half = (p.goal_bytes - now) / 2; /* in floating point: not to the last bit */
-        assert_true(p.trigger_bytes + (half >> 40) + 1 >= now + half);
+        uint64_t part = (p.goal_bytes - now) / 8; /* in floating point: not to the last bit */
+        assert_true(p.trigger_bytes + (part >> 38) + 1 >= now + part);
         if (!f.is_concurrent) assert_int_equal(p.trigger_bytes, p.goal_bytes);
         if (f.limit_bytes == UINT64_MAX) assert_false(p.is_over_limit);
     }
@@ -300,11 +329,86 @@ static void a_trigger_follows_the_rate_of_late(void **state) {
     assert_int_equal(again, late);
 }
 
+/* Of a collection of a heap of 200 MiB that may grow by 100 MiB meanwhile, of which an eighth is
+ * for being ahead, another for what comes before marking. The last one spent 0.4 of its time on
+ * what was written, 50 MiB. Threads allocate faster than it marks. */
+static void begin_collection(void) {
+    mo_gc *gc = &mo_the_gc;
+    mound_set_gc_percent(-1);
+    mo_runtime_enter(mo_self);
+    mo_lock_acquire(&mo_the_world.registry);
+    gc->traced_bytes = 100 * MIB;
+    gc->begin_bytes = 200 * MIB;
+    gc->cycle_ns = 1000 * MS;
+    gc->lead_ns = 0;
+    gc->unused_bytes = 0;
+    gc->last_was_asked = false;
+    gc->clean_share = 0.4;
+    gc->clean_bytes = 50 * MIB;
+    mo_store_rlx(&gc->goal_bytes, (uint64_t)mo_load_rlx(&mo_the_heap.live_bytes) + 100 * MIB);
+    mo_pace_begin(false, 1e3);
+    mo_lock_release(&mo_the_world.registry);
+    mo_runtime_leave(mo_self);
+}
+
+static int64_t pretend_to_allocate(int64_t bytes) {
+    return mo_add_rlx(&mo_the_heap.live_bytes, bytes);
+}
+
+/* How much may be allocated before threads wait, in MiB. */
+static int allowed_mib(void) {
+    for (int mib = 0; mib < 200; mib++) {
+        pretend_to_allocate((int64_t)MIB);
+        bool waits = mo_pace_delay(0, 0, false) > 0;
+        pretend_to_allocate(-(int64_t)MIB * (waits ? mib + 1 : 0));
+        if (waits) return mib;
+    }
+    return -1;
+}
+
+/* Without a part of its own nobody could allocate while what was written is scanned, which may take
+ * as long as marking. */
+static void scanning_what_was_written_has_its_part_of_the_room(void **state) {
+    (void)state;
+    begin_collection();
+    mo_pace_begin_mark();
+    assert_in_range(allowed_mib(), 24, 26); /* ahead, and before marking: an eighth each */
+    mo_pace_did(mo_the_pace.work);
+    assert_in_range(allowed_mib(), 69, 71); /* and 0.6 of the rest */
+    mo_pace_mark_done();
+    assert_in_range(allowed_mib(), 69, 71);
+    mo_pace_did(25 * MIB);
+    assert_in_range(allowed_mib(), 84, 86);
+    mo_pace_did(25 * MIB);
+    assert_in_range(allowed_mib(), 99, 101);
+    mo_pace_end();
+}
+
+static void a_thread_waits_by_what_it_allocates_not_by_how_often_it_refills(void **state) {
+    (void)state;
+    enum { NUM = 1024, BYTES = 64 }; /* 64 KiB; a refill gives 4 KiB at most */
+    uint32_t num_waits = 0;
+    begin_collection();
+    mo_pace_begin_mark();
+    pretend_to_allocate(80 * (int64_t)MIB);
+    uint64_t last = mo_self->waited_at_bytes;
+    for (int i = 0; i < NUM; i++) {
+        assert_non_null(mound_alloc_noscan(BYTES));
+        if (mo_self->waited_at_bytes != last) num_waits++;
+        last = mo_self->waited_at_bytes;
+    }
+    pretend_to_allocate(-80 * (int64_t)MIB);
+    mo_pace_end();
+    assert_in_range(num_waits, mo_the_gc.debug.stress ? 0 : 3, 5);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plans_are_those_of_the_table),
         cmocka_unit_test(plans_stay_within_bounds_whatever_the_facts),
         cmocka_unit_test(a_trigger_follows_the_rate_of_late),
+        cmocka_unit_test(scanning_what_was_written_has_its_part_of_the_room),
+        cmocka_unit_test(a_thread_waits_by_what_it_allocates_not_by_how_often_it_refills),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

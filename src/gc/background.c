@@ -135,7 +135,7 @@ static void *background_main(void *arg) {
     tick last = {0}; /* no collection ended before: no rate at the first look */
     uint64_t next_tick = 0;
     mo_the_heap.runs_low = wake;
-    mo_runtime_thread_prefer_others();
+    mo_runtime_thread_prefer_others(0);
     for (;;) {
         uint32_t now = mo_load_rlx(&wake_word); /* only to sleep on */
         prefault();

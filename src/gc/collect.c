@@ -27,6 +27,11 @@ enum {
     SWEEP_LARGE_MAX = 1000, /* before one large object */
     STOP_NS = 150000,       /* of a stop, besides marking */
     SWEEP_POLL_NS = 50000,
+#if MO_MUTANT_pacer_waits_at_refills
+    WAIT_EVERY_BYTES = 1,
+#else
+    WAIT_EVERY_BYTES = 16 << 10,
+#endif
 };
 
 /* ---------------------------------------------------------------- centrals */
@@ -131,8 +136,18 @@ static bool is_short(void) {
     return ns + STOP_NS <= (double)gc->pause_target_ns;
 }
 
+/* A refill is what happens to be free in one place: a page, or a few slots of it. To wait at each
+ * would slow a thread by what its spans look like, not by what it allocates. */
+static bool took_its_share(mo_thread *t) {
+    uint64_t bytes = mo_load_rlx(&t->cache.claimed_bytes); /* its own */
+    if (bytes - t->waited_at_bytes < WAIT_EVERY_BYTES) return false;
+    t->waited_at_bytes = bytes;
+    return true;
+}
+
 /* Sleeps while allocation is too far ahead of marking. */
 static void wait_for_marking(mo_thread *t, size_t size) {
+    if (size == 0 && !took_its_share(t)) return;
     uint64_t begin = mo_clock_ns();
     int64_t waited = 0, nap;
     while ((nap = mo_pace_delay(size, waited, mo_driver_is_busy())) > 0) {

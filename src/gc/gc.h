@@ -56,6 +56,11 @@ typedef struct mo_gc {
     uint64_t last_end_ns;                                 /* end of the last collection */
     uint64_t alloc_at_last;     /* total claimed then, for the idle collection */
     uint64_t lead_ns, cycle_ns; /* of the last collection: until marking began, and all of it */
+    uint64_t faded_ns;          /* of longer ones before it, a quarter less with each */
+    /* Of the last that marked beside the program: what was scanned after marking (> 0; 0: none
+     * yet), and its part of the time. */
+    uint64_t clean_bytes;
+    double clean_share;
     uint64_t pause_total_ns, pause_max_ns, pause_last_ns;
     uint64_t gc_cpu_ns, last_cpu_ns;  /* of marking: all, and of the last collection */
     bool last_was_asked;              /* the last one did not come because the heap was full */

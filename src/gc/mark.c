@@ -56,6 +56,8 @@ enum {
     SHARE_MIN = 4,    /* candidates worth sharing: the oldest of a tree are its largest parts */
     SHARE_EVERY = 64, /* objects between looks at who is idle */
     MAX_CREDIT_NS = 1000000,
+    /* Of a processor that a thread wants as well a helper gets three tenths, of an idle one all. */
+    HELPER_NICER = 4,
     TELL_BYTES = 128 << 10, /* scanned between two words to the pacer */
     SCAN_AHEAD_WORDS = 64,
 };
@@ -712,7 +714,7 @@ static void work(mo_marker *m) {
 static void *helper_main(void *arg) {
     mo_marker *m = arg;
     uint32_t seen = m->seen_go;
-    mo_runtime_thread_prefer_others();
+    mo_runtime_thread_prefer_others(HELPER_NICER);
     for (;;) {
         uint32_t go;
         while ((go = mo_load_acq(&g.go)) == seen)

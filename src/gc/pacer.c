@@ -14,11 +14,13 @@
  * half as much garbage again, kept by the collector itself. Here new objects count by w: 0 where
  * the heap stands still (as much died as GOGC expects), 1 where nothing died.
  *
- * While it marks, allocation may run ahead of marking by an eighth of the room, or, for a program
- * that marking keeps up with, a part of the goal: a collection that takes longer than the last one
- * need not be waited for. Threads beyond that sleep, a fifth of a millisecond for each refill:
- * short, so that no single allocation takes long, and often, so that the heap stays near its goal.
- * Go lets them mark instead (assists), and for longer at a time.
+ * The room is shared out among what a collection does: sweeping and arming, marking, scanning again
+ * what was written, by what each took the last time. In each, allocation may run ahead of the work
+ * by an eighth of the room, or, for a program that marking keeps up with, a part of the goal: a
+ * collection that takes longer than the last one need not be waited for. Threads beyond that sleep,
+ * a fifth of a millisecond for each 16 KiB they allocate: short, so that no single allocation takes
+ * long, and often, so that the heap stays near its goal. Go lets them mark instead (assists), and
+ * for longer at a time.
  * Mark workers offer their processor to others every 128 KiB, which costs them nothing where nobody
  * wants it; not so where allocation has used up its start, and no more than half of it (mark.c,
  * tell_pacer).
@@ -35,9 +37,8 @@ MO_GLOBAL mo_pace mo_the_pace = {.work = 1};
 
 #define NO_GOAL ((uint64_t)INT64_MAX / 4) /* as good as never */
 #define MOST_AHEAD 1e15                   /* more than there is memory */
-/* If what is allocated in so many times a collection's duration does not fit into half of the room,
- * the trigger is late. */
-#define LATE_FACTOR 1.5
+#define LATE 0.125                        /* of the room */
+#define FIRST_CLEAN_SHARE 0.25            /* of the time, where none is known */
 
 enum {
     COST_FACTOR = 30,
@@ -47,8 +48,9 @@ enum {
     CHEAP_NS = 20000000,
     CHEAP_SHARE = 32, /* of GOGC's growth, or more */
     CHEAP_MIN_BYTES = 16 << 20,
-    HEAD_SHARE = 32,      /* of the goal; see the head of this file */
-    NAP_NS = 200000,      /* what one refill waits */
+    HEAD_SHARE = 16,      /* of the goal; see the head of this file */
+    LONG_NS = 250000000,  /* a wait for a collection of this length is one */
+    NAP_NS = 200000,      /* what is waited at a time */
     NAP_BYTES = 64 << 10, /* a larger object waits that much longer for each of these */
     LONGEST_NAP_NS = 20000000,
     FRESH_SHARE = 8,
@@ -100,6 +102,17 @@ static double survival(const mo_pace_facts *f) {
     return clamp((survived - expected) / (1 - expected), 0, 1);
 }
 
+/* How early a collection begins at most, as a part of the room, where the program allocates `need`
+ * of the room meanwhile. One that allocates faster than can be marked waits in any case: it begins
+ * late, since what is allocated meanwhile is kept, and makes collections more frequent. Who may be
+ * kept up with is given half of the room; where a wait would be long, up to a quarter more than it
+ * needs, and the benefit of the doubt. */
+static double most_early(double need, bool is_long) {
+    double sure = is_long ? 0.7 : 1. / 3, none = is_long ? 1 : 2. / 3;
+    double most = is_long && need > 0.4 ? 1.25 * (need < sure ? need : sure) : 0.5;
+    return most - (most - LATE) * clamp((need - sure) / (none - sure), 0, 1);
+}
+
 mo_pace_plan mo_pace_next(const mo_pace_facts *f) {
     mo_pace_plan p = {0};
     p.base_bytes = f->traced_bytes + (uint64_t)((double)f->new_bytes * survival(f));
@@ -117,13 +130,11 @@ mo_pace_plan mo_pace_next(const mo_pace_facts *f) {
     p.goal_bytes = mo_max(p.goal_bytes, now + mo_min(growth / 8, (uint64_t)RUNWAY_MAX_BYTES));
     p.trigger_bytes = p.goal_bytes;
     if (f->is_concurrent && p.goal_bytes < NO_GOAL) {
-        /* Early enough that nobody has to wait, if that leaves half of the room. A program that
-         * allocates faster than can be marked waits in any case: then late, since what is allocated
-         * meanwhile is kept, and makes collections more frequent. */
         double room = (double)(p.goal_bytes - now);
-        double want = ahead * 2, half = room / 2;
-        double most = half - clamp((LATE_FACTOR * ahead - half) / half, 0, 1) * (half - room / 8);
-        p.trigger_bytes -= (uint64_t)clamp(want, room / 16, most);
+        uint64_t takes_ns = mo_max(f->cycle_ns, f->faded_ns);
+        double need = f->alloc_rate * (double)takes_ns / (room + 1);
+        double most = most_early(need, takes_ns > LONG_NS);
+        p.trigger_bytes -= (uint64_t)(room * clamp(need * 2, 1. / 16, most));
     }
     return p;
 }
@@ -170,6 +181,7 @@ static mo_pace_plan plan_now(void) {
         .stack_bytes = gc->stack_bytes,
         .root_bytes = gc->root_bytes,
         .cycle_ns = gc->cycle_ns,
+        .faded_ns = gc->faded_ns,
         .cost_ns = gc->last_cpu_ns,
         .alloc_rate = gc->alloc_rate,
         .limit_bytes = limit_for_objects(),
@@ -245,32 +257,55 @@ void mo_pace_begin(bool is_rushed, double alloc_rate) {
     bool keeps_up = alloc_rate * (double)gc->cycle_ns <= (double)room;
     int64_t head = keeps_up ? larger(room / 8, goal / HEAD_SHARE) : room / 8;
     double lead = gc->cycle_ns ? (double)gc->lead_ns / (double)gc->cycle_ns : 0;
+    double clean = gc->clean_bytes ? clamp(gc->clean_share, 0, 0.5) : FIRST_CLEAN_SHARE;
+    int64_t lead_room = (int64_t)((double)room * clamp(lead, 0.125, 0.5));
+    int64_t clean_room = (int64_t)((double)(room - room / 8 - lead_room) * clean);
     mo_store_rlx(&p->begin, begin);             /* all of it: estimates, no order among them */
     mo_store_rlx(&p->room, room);               /* likewise */
     mo_store_rlx(&p->head, head);               /* likewise */
     mo_store_rlx(&p->work, 1 + (uint64_t)work); /* likewise */
-    mo_store_rlx(&p->slack, slack_of(larger(goal, begin)));                    /* likewise */
-    mo_store_rlx(&p->lead, (int64_t)((double)room * clamp(lead, 0.125, 0.5))); /* likewise */
-    mo_store_rlx(&p->is_rushed, is_rushed);                                    /* likewise */
-    mo_store_rlx(&mo_the_heap.fresh_left, fresh_pages(goal, room));            /* likewise */
-    mo_store_rlx(&p->done, 0);                                                 /* likewise */
-    mo_store_rlx(&p->is_braked, 0);                                            /* likewise */
-    mo_store_rlx(&p->is_on, MO_PACE_LEAD);                                     /* likewise */
+    mo_store_rlx(&p->lead, lead_room);          /* likewise */
+    mo_store_rlx(&p->clean, clean_room);        /* likewise */
+    mo_store_rlx(&p->slack, slack_of(larger(goal, begin)));         /* likewise */
+    mo_store_rlx(&p->is_rushed, is_rushed);                         /* likewise */
+    mo_store_rlx(&mo_the_heap.fresh_left, fresh_pages(goal, room)); /* likewise */
+    mo_store_rlx(&p->done, 0);                                      /* likewise */
+    mo_store_rlx(&p->is_braked, 0);                                 /* likewise */
+    mo_store_rlx(&p->is_on, MO_PACE_LEAD);                          /* likewise */
 }
 
 bool mo_pace_is_before_mark(void) {
     return mo_load_rlx(&mo_the_pace.is_on) == MO_PACE_LEAD; /* an estimate */
 }
 
-void mo_pace_begin_mark(void) { mo_store_rlx(&mo_the_pace.is_on, MO_PACE_MARK); /* estimates */ }
+void mo_pace_begin_mark(void) {
+    mo_the_pace.begin_ns = mo_clock_ns();
+    mo_store_rlx(&mo_the_pace.is_on, MO_PACE_MARK); /* estimates */
+}
 
 void mo_pace_mark_done(void) {
-    mo_store_rlx(&mo_the_pace.done, mo_the_pace.work); /* estimates */
-    mo_store_rlx(&mo_the_pace.is_on, MO_PACE_CLEAN);   /* likewise */
+    mo_pace *p = &mo_the_pace;
+    uint64_t now = mo_clock_ns();
+    p->mark_ns = now - p->begin_ns;
+    p->begin_ns = now;
+    mo_store_rlx(&p->is_on, MO_PACE_CLEAN); /* estimates: for a moment all of the room is allowed */
+    mo_store_rlx(&p->done, 0);              /* likewise */
+    mo_store_rlx(&p->work, mo_max(mo_the_gc.clean_bytes, 1)); /* likewise */
 }
+
+/* One that was asked for finds a program that waits for it, and little that was written. */
+static void note_clean(mo_pace *p) {
+    uint64_t took = mo_clock_ns() - p->begin_ns;
+    mo_the_gc.clean_share = (double)took / (double)(took + p->mark_ns + 1);
+    mo_the_gc.clean_bytes = mo_load_rlx(&p->done) + 1; /* an estimate */
+}
+
 void mo_pace_brake(void) { mo_store_rlx(&mo_the_pace.is_braked, 1); /* likewise */ }
 
 void mo_pace_end(void) {
+    bool was_asked = mo_load_rlx(&mo_the_pace.is_rushed); /* likewise */
+    if (mo_load_rlx(&mo_the_pace.is_on) == MO_PACE_CLEAN && !was_asked)
+        note_clean(&mo_the_pace);                  /* likewise */
     mo_store_rlx(&mo_the_pace.is_on, MO_PACE_OFF); /* likewise */
     mo_store_rlx(&mo_the_pace.is_braked, 0);       /* likewise */
 }
@@ -283,13 +318,19 @@ uint32_t mo_pace_suspend(void) {
 
 void mo_pace_resume(uint32_t phase) { mo_store_rlx(&mo_the_pace.is_on, phase); /* likewise */ }
 
-/* What may have been allocated since it began, by how far marking is: in step with it, and head
+/* What may have been allocated since it began, by how far the phase is: in step with it, and head
  * more. */
 static int64_t allowed(int64_t head) {
     const mo_pace *p = &mo_the_pace;
-    double share = (double)mo_load_rlx(&p->done) / (double)mo_load_rlx(&p->work); /* estimates */
+    bool is_clean = mo_load_rlx(&p->is_on) == MO_PACE_CLEAN;                      /* estimates */
+    double share = (double)mo_load_rlx(&p->done) / (double)mo_load_rlx(&p->work); /* likewise */
     int64_t room = mo_load_rlx(&p->room), lead = mo_load_rlx(&p->lead);           /* likewise */
-    return head + lead + (int64_t)((double)(room - room / 8 - lead) * clamp(share, 0, 1));
+#if MO_MUTANT_pacer_forgets_written
+    return head + lead + (int64_t)((double)(room - room / 8 - lead) * (is_clean ? 1 : share));
+#endif
+    int64_t clean = mo_load_rlx(&p->clean), mark = room - room / 8 - lead - clean; /* likewise */
+    int64_t before = is_clean ? mark : 0, part = is_clean ? clean : mark;
+    return head + lead + before + (int64_t)((double)part * clamp(share, 0, 1));
 }
 
 bool mo_pace_did(uint64_t bytes) {
@@ -318,12 +359,11 @@ int64_t mo_pace_delay(size_t size, int64_t waited_ns, bool is_asked) {
         int64_t goal = (int64_t)mo_load_rlx(&mo_the_gc.goal_bytes);
         nap = nap_beyond(live_now() - goal, slack_of(goal));
     } else if (phase != MO_PACE_OFF && phase != MO_PACE_SUSPENDED) {
-        int64_t past = live_now() - mo_load_rlx(&p->begin),
+        int64_t past = live_now() - mo_load_rlx(&p->begin), head = mo_load_rlx(&p->head),
                 room = mo_load_rlx(&p->room); /* likewise */
-        if (past > allowed(mo_load_rlx(&p->head)))
-            nap = NAP_NS + (double)(size / NAP_BYTES) * NAP_NS;
+        if (past > allowed(head)) nap = NAP_NS + (double)(size / NAP_BYTES) * NAP_NS;
         if (mo_load_rlx(&p->is_braked) && nap < NAP_NS) nap = NAP_NS; /* an estimate */
-        nap += nap_beyond(past - room, mo_load_rlx(&p->slack));       /* likewise */
+        nap += nap_beyond(past - (room - room / 8 + head), mo_load_rlx(&p->slack)); /* likewise */
     }
     /* In pieces: it may become superfluous. */
     nap -= (double)waited_ns;

@@ -16,6 +16,7 @@ typedef struct mo_pace_facts {
     uint64_t begin_bytes;             /* live and dead when it began; 0: there was none */
     uint64_t stack_bytes, root_bytes; /* scanned */
     uint64_t cycle_ns;                /* how long it took */
+    uint64_t faded_ns;                /* as mo_gc has it */
     uint64_t cost_ns;                 /* processor time of its marking */
     double alloc_rate;                /* bytes per ns that threads allocate while none runs */
     uint64_t limit_bytes;             /* for objects; UINT64_MAX: no limit */
@@ -51,9 +52,11 @@ typedef struct mo_pace {
     int64_t room;                 /* to be allocated until its end */
     int64_t head;                 /* how far allocation may be ahead of marking */
     int64_t slack;                /* how far beyond that the heap may grow */
-    uint64_t work;                /* bytes expected to be marked; > 0 after the first */
     int64_t lead;                 /* of the room, for what comes before marking: sweeping, arming */
-    uint64_t done MO_ALIGNED(64); /* marked so far; a line of its own */
+    int64_t clean;                /* of the room, for what comes after it */
+    uint64_t work;                /* bytes expected to be scanned in this phase; > 0 */
+    uint64_t begin_ns, mark_ns;   /* of the phase, what marking took; the driver's own */
+    uint64_t done MO_ALIGNED(64); /* scanned in it so far; a line of its own */
     char pad[56];
 } mo_pace;
 

@@ -11,15 +11,16 @@
 #include "sched/interpose.h"
 #include "sched/thread.h"
 
-enum { LONG_SLICE_NS = 20000000 };
+enum { LONG_SLICE_NS = 20000000, LEAST_NICE = 19 };
 
 /* Of two threads of the same priority the one with the shorter slice is preferred when it wakes. */
-void mo_runtime_thread_prefer_others(void) {
+void mo_runtime_thread_prefer_others(int nicer) {
     mo_slice_attr a = {0};
     if (syscall(SYS_sched_getattr, 0, &a, sizeof a, 0) != 0) return;
     if (a.policy != SCHED_OTHER && a.policy != SCHED_BATCH) return; /* elsewhere it means more */
     a.bytes = sizeof a;
     a.slice_ns = LONG_SLICE_NS;
+    a.nice = a.nice + nicer < LEAST_NICE ? a.nice + nicer : LEAST_NICE;
     syscall(SYS_sched_setattr, 0, &a, 0);
 }
 

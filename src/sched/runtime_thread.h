@@ -26,7 +26,7 @@ _Static_assert(sizeof(mo_slice_attr) == 48, "the size is the version");
 
 /* For a runtime thread that computes for long, in that thread: whoever wakes takes its processor at
  * once, not when its slice ends (up to 4 ms). Linux 6.12; where it does not work nothing changes.
- */
-void mo_runtime_thread_prefer_others(void);
+ * nicer: so much is added to its nice value. */
+void mo_runtime_thread_prefer_others(int nicer);
 
 #endif

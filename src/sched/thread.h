@@ -37,6 +37,7 @@ typedef struct mo_thread {
     struct mo_g *own_g;            /* by which a thread that is no machine waits; owner */
     void *tsan_fiber, *asan_fake;  /* owner: fiber.h */
     void *signal_stack;            /* stays with the record; NULL: none yet */
+    uint64_t waited_at_bytes;      /* cache.claimed_bytes when it last looked at the pacer; owner */
 } mo_thread;
 
 extern __thread mo_thread *mo_self __attribute__((tls_model("initial-exec")));
