@@ -30,7 +30,8 @@ __attribute__((noinline)) static int deeper(int n) {
     mound_recv(never, &v);
     return v;
 }
-static void worker(void *arg) { deeper((int)(long)arg); }
+static volatile int got; /* so that it is no tail call */
+static void worker(void *arg) { got = deeper((int)(long)arg); }
 static int app(void *arg) {
     (void)arg;
     never = mound_chan_make(int, 0);
