@@ -197,9 +197,9 @@ static void count_cycle(cycle *c) {
     gc->gc_cpu_ns += c->mark.cpu_ns;
     gc->last_cpu_ns = c->mark.cpu_ns;
     gc->last_was_asked = c->reason != MO_GC_HEAP;
+    gc->faded_ns = mo_max(gc->faded_ns, gc->cycle_ns) / 4 * 3;
     /* One that all processors were used for takes longer beside a program: that wants them too, and
      * its stores split huge pages. 1.4 s became of 0.33 s of processor time on one processor. */
-    gc->faded_ns = mo_max(gc->faded_ns, gc->cycle_ns) / 4 * 3;
     gc->cycle_ns = c->end_ns - c->begin_ns;
     if (gc->last_was_asked) gc->cycle_ns = mo_max(gc->cycle_ns, RUSHED_FACTOR * c->mark.cpu_ns);
     gc->lead_ns = (c->first_stop_ns ? c->first_stop_ns : c->stop_ns) - c->begin_ns;

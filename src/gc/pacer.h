@@ -47,7 +47,7 @@ typedef enum mo_pace_phase {
 typedef struct mo_pace {
     uint32_t is_on;               /* mo_pace_phase */
     uint32_t is_rushed;           /* somebody waits for its end */
-    uint32_t is_braked;           /* each refill waits */
+    uint32_t is_braked;           /* who allocates waits, ahead or not */
     int64_t begin;                /* heap.live_bytes when it began */
     int64_t room;                 /* to be allocated until its end */
     int64_t head;                 /* how far allocation may be ahead of marking */

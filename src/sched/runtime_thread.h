@@ -25,8 +25,8 @@ typedef struct mo_slice_attr {
 _Static_assert(sizeof(mo_slice_attr) == 48, "the size is the version");
 
 /* For a runtime thread that computes for long, in that thread: whoever wakes takes its processor at
- * once, not when its slice ends (up to 4 ms). Linux 6.12; where it does not work nothing changes.
- * nicer: so much is added to its nice value. */
+ * once, not when its slice ends (up to 4 ms), from Linux 6.12 on. nicer: so much is added to its
+ * nice value, on every kernel. */
 void mo_runtime_thread_prefer_others(int nicer);
 
 #endif
