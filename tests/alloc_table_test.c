@@ -93,7 +93,7 @@ static const row rows[] = {
     {"map replace", map_replace, 0, 0},
     {"map find", map_find, 0, 0},
     {"map iteration", map_iterate, 0, 0},
-    {"make an unbuffered channel", make_chan, 1, 80},
+    {"make an unbuffered channel", make_chan, 1, 64},
     {"make a channel of 100 `long`", make_chan_buffered, 1, 896},
     {"send and receive through a buffer", chan_send_recv, 0, 0},
     {"closure that captures an `int`", make_closure, 1, 16},

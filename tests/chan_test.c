@@ -377,7 +377,11 @@ static int close_null_app(void *arg) {
 }
 static int too_large_app(void *arg) {
     (void)arg;
-    return mound_chan_cap(mound_chan_new(1 << 20, SIZE_MAX / 2, 0)) == 0;
+    return mound_chan_cap(mound_chan_new(1 << 12, SIZE_MAX / 2, 0)) == 0;
+}
+static int wide_elem_app(void *arg) {
+    (void)arg;
+    return mound_chan_cap(mound_chan_new(1 << 16, 1, 0)) == 0;
 }
 static int select_send_on_closed_app(void *arg) {
     (void)arg;
@@ -396,6 +400,7 @@ static void misuse_is_fatal_and_named(void **state) {
         {close_twice_app, "close of closed channel 0x", "(goroutine 1 (main))"},
         {close_null_app, "close of a NULL channel", "(goroutine 1 (main))"},
         {too_large_app, "too large", ""},
+        {wide_elem_app, "elements of 65536 bytes, more than 65535; send pointers", ""},
     };
     expect_misuse(cases, sizeof cases / sizeof cases[0]);
 }

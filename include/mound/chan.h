@@ -21,8 +21,8 @@ typedef struct mound_chan mound_chan;
 
 enum { MOUND_ELEM_NOSCAN = 1 }; /* elements hold no pointers */
 
-/* cap elements of elem_bytes each, 0: unbuffered. Ends the process if that is too large or memory
- * is exhausted. Go: make(chan T, cap). */
+/* cap elements of elem_bytes each, 0: unbuffered. Ends the process if that is too large (an element
+ * of 64 KiB, as in Go: send its address) or memory is exhausted. Go: make(chan T, cap). */
 MOUND_API mound_chan *mound_chan_new(size_t elem_bytes, size_t cap, unsigned flags)
     MOUND_ATTR(returns_nonnull, warn_unused_result);
 /* elem: elem_bytes are read there. Go: c <- v. */

@@ -43,7 +43,10 @@ MO_INLINE void clear(void *to, size_t bytes) {
 
 mound_chan *mound_chan_new(size_t elem_bytes, size_t cap, unsigned flags) {
     size_t bytes;
-    if (elem_bytes > UINT32_MAX || __builtin_mul_overflow(elem_bytes, cap, &bytes) ||
+    if (elem_bytes > UINT16_MAX)
+        mo_fatal("mound_chan_new: elements of %zu bytes, more than %d; send pointers", elem_bytes,
+                 UINT16_MAX);
+    if (__builtin_mul_overflow(elem_bytes, cap, &bytes) ||
         __builtin_add_overflow(bytes, sizeof(mound_chan), &bytes))
         mo_fatal("mound_chan_new(%zu, %zu): too large; use fewer or smaller elements", elem_bytes,
                  cap);
@@ -51,9 +54,8 @@ mound_chan *mound_chan_new(size_t elem_bytes, size_t cap, unsigned flags) {
         mo_fatal("mound_chan_new: flags %#x: use MOUND_ELEM_NOSCAN or 0", flags);
     bool has_pointers = !(flags & MOUND_ELEM_NOSCAN) && cap > 0 && elem_bytes >= sizeof(void *);
     mound_chan *c = has_pointers ? mound_alloc(bytes) : mound_alloc_noscan(bytes);
-    c->elem_bytes = (uint32_t)elem_bytes;
+    c->elem_bytes = (uint16_t)elem_bytes;
     c->cap = cap;
-    c->buf = (unsigned char *)(c + 1);
     return c;
 }
 
@@ -68,7 +70,7 @@ void mo_chan_sent_on_closed(mound_chan *c) {
 }
 
 MO_INLINE void *place(mound_chan *c, size_t i) {
-    return c->buf + (i >= c->cap ? i - c->cap : i) * c->elem_bytes;
+    return (unsigned char *)(c + 1) + (i >= c->cap ? i - c->cap : i) * c->elem_bytes;
 }
 
 MO_INLINE void set_len(mound_chan *c, size_t len) {

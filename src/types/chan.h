@@ -6,16 +6,17 @@
 #include "sched/sched.h"
 #include "types/waitq.h"
 
+/* One cache line: two processors at two channels do not disturb each other. The buffer follows. */
 struct mound_chan {
-    uint32_t lock; /* spin: of all but what is const */
+    uint32_t lock;       /* spin: of all but what is const */
+    uint16_t elem_bytes; /* const */
     bool is_closed;
     mo_waitq recv, send;
-    uint32_t elem_bytes; /* const */
-    size_t cap;          /* const: elements */
-    size_t len;          /* atomic reads */
-    size_t head;         /* where the first of them stands */
-    unsigned char *buf;  /* const: behind the header */
+    size_t cap;  /* const: elements */
+    size_t len;  /* atomic reads */
+    size_t head; /* where the first of them stands */
 };
+_Static_assert(sizeof(mound_chan) == 64, "chan: it is more than a cache line");
 
 typedef enum mo_chan_result {
     MO_CHAN_WOULD_WAIT,

@@ -152,7 +152,8 @@ static void queue_all(mo_g *g, mound_case *cases, arm *arms, int num) {
     }
 }
 
-/* Which of them was served; the others leave their queues. All locked. */
+/* Which of them was served; the others leave their queues, one lock at a time: who finds one of
+ * them meanwhile cannot win the goroutine any more. */
 static int leave_all(const mo_g *g, mound_case *cases, arm *arms, int num, bool *ok) {
     int chosen = -1;
     for (int i = 0; i < num; i++) {
@@ -162,7 +163,9 @@ static int leave_all(const mo_g *g, mound_case *cases, arm *arms, int num, bool 
             chosen = arms[i].lock;
             *ok = w->ok;
         } else {
+            mo_spin_lock(&cs->chan->lock);
             mo_waitq_remove(cs->kind == MOUND_CASE_SEND ? &cs->chan->send : &cs->chan->recv, w);
+            mo_spin_unlock(&cs->chan->lock);
         }
     }
     return chosen;
@@ -173,9 +176,7 @@ static int wait_for_one(mo_thread *t, mound_case *cases, arm *arms, int num, loc
     queue_all(g, cases, arms, num);
     mo_park(t, MO_WAIT_SELECT, cases[arms[0].lock].chan, unlock_all, set);
     bool ok = false;
-    lock_all(set);
     int chosen = leave_all(g, cases, arms, num, &ok);
-    unlock_all(set);
     mo_assert(chosen >= 0, "select: woken by nobody");
     cases[chosen].ok = ok && cases[chosen].kind == MOUND_CASE_RECV;
     mo_runtime_leave(mo_thread_now());

@@ -137,12 +137,10 @@ active proctype selector() {
 #endif
             end: !parked;
 #ifndef STAYS_QUEUED
-            lock(0);
-            lock(1);
-            recv_queued[0] = false;
-            recv_queued[1] = false;
-            unlock(0);
-            unlock(1);
+            /* The one that was served is out already. */
+            lock(1 - served_by);
+            recv_queued[1 - served_by] = false;
+            unlock(1 - served_by);
 #endif
             served_by = 255
         fi;
