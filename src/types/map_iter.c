@@ -17,6 +17,10 @@
 #include "sys/cpu.h"
 
 #define END ((uint64_t)1 << 63)
+enum {
+    AHEAD = 4,       /* groups; what comes so much later is asked for */
+    MAX_BYTES = 256, /* of each */
+};
 
 mound_map_iter mound_map_iterate(const mound_map *m) {
     mound_map_iter it = {.map = m};
@@ -93,6 +97,8 @@ int mound_map_next(mound_map_iter *it) {
                 mo_map_group(m, t, (it->group - 1 + (it->turn >> 3)) & (num - 1));
             if (!it->bits) {
                 it->bits = ~mo_cpu_tops_8(group) & 0xFF;
+                for (size_t i = 0; i < mo_min(m->group_bytes, MAX_BYTES); i += 64)
+                    __builtin_prefetch(group + AHEAD * m->group_bytes + i);
                 continue;
             }
             unsigned late = it->bits & 0xFFu << turn;
