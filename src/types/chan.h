@@ -6,7 +6,8 @@
 #include "sched/sched.h"
 #include "types/waitq.h"
 
-/* One cache line: two processors at two channels do not disturb each other. The buffer follows. */
+/* As long as a cache line, which it shares with no other where its block's size is a multiple of
+ * that: unbuffered channels, and large ones. The buffer follows. */
 struct mound_chan {
     uint32_t lock;       /* spin: of all but what is const */
     uint16_t elem_bytes; /* const */

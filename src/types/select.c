@@ -7,7 +7,8 @@
  * Waking, it takes the others out.
  *
  * Floor   types.
- * Locks   the channels' spin locks, by rising address, each once.
+ * Locks   the channels' spin locks: to queue all of them, by rising address, each once; else one at
+ *         a time.
  * Go      select.go. Differs: the first look.
  */
 #include <string.h>
@@ -139,6 +140,10 @@ static int finish(mo_thread *t, const mound_case *cases, int i, mo_chan_result r
     return i;
 }
 
+static mo_waitq *queue_of(const mound_case *cs) {
+    return cs->kind == MOUND_CASE_SEND ? &cs->chan->send : &cs->chan->recv;
+}
+
 static void queue_all(mo_g *g, mound_case *cases, arm *arms, int num) {
     mo_store_rlx(&g->selected, 0); /* published by the locks */
     for (int i = 0; i < num; i++) {
@@ -148,7 +153,7 @@ static void queue_all(mo_g *g, mound_case *cases, arm *arms, int num) {
         w->elem = cs->elem;
         w->is_select = true;
         w->ok = false;
-        mo_waitq_put(cs->kind == MOUND_CASE_SEND ? &cs->chan->send : &cs->chan->recv, w);
+        mo_waitq_put(queue_of(cs), w);
     }
 }
 
@@ -164,7 +169,7 @@ static int leave_all(const mo_g *g, mound_case *cases, arm *arms, int num, bool 
             *ok = w->ok;
         } else {
             mo_spin_lock(&cs->chan->lock);
-            mo_waitq_remove(cs->kind == MOUND_CASE_SEND ? &cs->chan->send : &cs->chan->recv, w);
+            mo_waitq_remove(queue_of(cs), w);
             mo_spin_unlock(&cs->chan->lock);
         }
     }
