@@ -650,37 +650,49 @@ static void run_fanin(void) { report("fanin 8 to 1", "ns/item", 5, fanin, 0); }
 typedef struct worker_pool {
     int_chan jobs;
     word_chan results;
+    long steps;
 } worker_pool;
 
 static void work_main(void *copy) {
-    enum { STEPS = 2000 };
     const worker_pool *p = copy;
     int job;
     while (mound_recv(p->jobs, &job)) {
         uint64_t x = (uint64_t)job + 1;
-        for (int i = 0; i < STEPS; i++) { bench_rand_next(&x); }
+        for (long i = 0; i < p->steps; i++) { bench_rand_next(&x); }
         mound_send(p->results, x);
     }
 }
 
-static double workers(long param) {
-    enum { WORKERS = 2, CAP = 16, NUM = 200000 };
-    worker_pool p = {mound_chan_make(int, CAP), mound_chan_make(uint64_t, CAP)};
-    stream s = {p.jobs, NUM, true, NULL};
+static double work(int num_workers, size_t cap, long steps, int num) {
+    worker_pool p = {mound_chan_make(int, cap), mound_chan_make(uint64_t, cap), steps};
+    stream s = {p.jobs, num, true, NULL};
     uint64_t start = bench_now_ns();
-    for (int i = 0; i < WORKERS; i++) { mound_go_copy(work_main, &p, sizeof(p)); }
+    for (int i = 0; i < num_workers; i++) { mound_go_copy(work_main, &p, sizeof(p)); }
     mound_go_copy(produce_main, &s, sizeof(s));
     uint64_t all = 0, x;
-    for (int i = 0; i < NUM; i++) {
+    for (int i = 0; i < num; i++) {
         mound_recv(p.results, &x);
         all ^= x;
     }
     bench_keep(&all);
-    (void)param;
-    return ns_since(start, NUM);
+    return ns_since(start, num);
 }
 
-static void run_workers(void) { report("workers 2, jobs of 2000 steps", "ns/job", 5, workers, 0); }
+static double workers(long steps) { return work(2, 16, steps, 200000); }
+
+static void run_workers(void) {
+    report("workers 2, jobs of 2000 steps", "ns/job", 5, workers, 2000);
+}
+
+/* From jobs for which a second processor is a loss to those for which it is a gain. */
+static double grain(long steps) { return work(4, 100, steps, 1000000); }
+
+static void run_grain(void) {
+    report("workers 4, jobs of 0 steps", "ns/job", 5, grain, 0);
+    report("workers 4, jobs of 30 steps", "ns/job", 5, grain, 30);
+    report("workers 4, jobs of 100 steps", "ns/job", 5, grain, 100);
+    report("workers 4, jobs of 300 steps", "ns/job", 5, grain, 300);
+}
 
 /* ---------------------------------------------------------------- delay */
 
@@ -756,7 +768,7 @@ static const struct {
     {"select", run_select}, {"yield", run_yield},     {"mutex", run_mutex},
     {"deep", run_deep},     {"sleep", run_sleep},     {"sieve", run_sieve},
     {"ring", run_ring},     {"fanin", run_fanin},     {"workers", run_workers},
-    {"delay", run_delay},
+    {"delay", run_delay},   {"grain", run_grain},
 };
 enum { NUM_TESTS = sizeof(tests) / sizeof(tests[0]) };
 

@@ -72,6 +72,7 @@ enum {
     HEAPEND,
     SCHEDTRACE,
     YIELD,
+    ALLPROCS,
     NUM_KEYS
 };
 static const debug_key keys[NUM_KEYS] = {
@@ -88,6 +89,7 @@ static const debug_key keys[NUM_KEYS] = {
     [VECTOR] = {"vector", MO_CPU_AVX512},
     [SCHEDTRACE] = {"schedtrace", INT_MAX},
     [YIELD] = {"yield", INT_MAX},
+    [ALLPROCS] = {"allprocs", 1},
 };
 
 static void apply(mo_environment *env, int key, long long value) {
@@ -104,8 +106,9 @@ static void apply(mo_environment *env, int key, long long value) {
     case INITTRACE: d->inittrace = value != 0; break;
     case SYSFAULT: d->sysfault = (uint64_t)value; break;
     case HEAPEND: env->heap_ends = value != 0; break;
-    case SCHEDTRACE: env->sched_trace_ms = (uint32_t)value; break;
-    case YIELD: env->yield_seed = (uint32_t)value; break;
+    case SCHEDTRACE: env->sched.trace_ms = (uint32_t)value; break;
+    case YIELD: env->sched.yield_seed = (uint32_t)value; break;
+    case ALLPROCS: env->sched.holds_none = value != 0; break;
     }
 }
 
@@ -124,7 +127,8 @@ static bool read_debug(mo_environment *env, const char *text, char *error, size_
                 error, error_len,
                 "MOUND_DEBUG: cannot read \"%.*s\"; use key=number with gctrace, gcstress, "
                 "gccheckmark, scribble, "
-                "poison, verify, seed, inittrace, sysfault, heapend, vector, schedtrace or yield, "
+                "poison, verify, seed, inittrace, sysfault, heapend, vector, schedtrace, yield or "
+                "allprocs, "
                 "separated by commas",
                 (int)mo_min(len, 60), text);
             return false;
@@ -186,7 +190,7 @@ bool mo_environment_read(mo_environment *env, char *error, size_t error_len) {
         }
         env->max_workers = (uint32_t)n;
     }
-    env->max_procs = default_procs();
+    env->sched.max_procs = default_procs();
     text = getenv("MOUND_MAXPROCS");
     if (text && *text) {
         if (!read_number(text, strlen(text), 1, MO_MAX_PROCS / 2, &n)) {
@@ -194,9 +198,9 @@ bool mo_environment_read(mo_environment *env, char *error, size_t error_len) {
                      MO_MAX_PROCS / 2);
             return false;
         }
-        env->max_procs = (int)n;
+        env->sched.max_procs = (int)n;
     }
-    env->goroutine_stack_bytes = GOROUTINE_STACK_BYTES;
+    env->sched.stack_bytes = GOROUTINE_STACK_BYTES;
     text = getenv("MOUND_STACK");
     if (text && *text) {
         if (!read_quantity(text, sizes, &n) || n < MO_STACK_MIN_BYTES ||
@@ -205,7 +209,7 @@ bool mo_environment_read(mo_environment *env, char *error, size_t error_len) {
                      "MOUND_STACK=%.60s cannot be read; use a size from 64KiB to 1GiB", text);
             return false;
         }
-        env->goroutine_stack_bytes = (size_t)n;
+        env->sched.stack_bytes = (size_t)n;
     }
     env->pause_target_ns = 1000000;
     text = getenv("MOUND_PAUSE_TARGET");

@@ -3,6 +3,7 @@
 #define MO_ENVIRONMENT_H
 
 #include "gc/gc.h"
+#include "sched/sched.h"
 
 typedef enum mo_barrier_choice {
     MO_BARRIER_AUTO, /* the OS's where it can be had */
@@ -19,10 +20,7 @@ typedef struct mo_environment {
     uint64_t pause_target_ns;
     int64_t memory_limit;      /* bytes; INT64_MAX: none */
     mo_cpu_level vector_level; /* at most */
-    int max_procs;
-    size_t goroutine_stack_bytes;
-    uint32_t sched_trace_ms; /* 0: off */
-    uint32_t yield_seed;     /* 0: off */
+    mo_sched_settings sched;
     mo_debug debug;
 } mo_environment;
 

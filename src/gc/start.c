@@ -157,7 +157,7 @@ static int start_locked(void) {
     mo_mark_set_heap_ends(env.heap_ends);
     mo_mark_limit_vectors(env.vector_level);
     mo_pacer_set();
-    mo_sched_set(env.max_procs, env.goroutine_stack_bytes, env.sched_trace_ms, env.yield_seed);
+    mo_sched_set(&env.sched);
     mo_interpose.start_record_alloc = start_record_alloc;
     mo_interpose.start_record_free = start_record_free;
     mo_interpose.before_dlclose = before_dlclose;

@@ -212,7 +212,8 @@ static void give_up_processor(mo_m *m) {
 
 static void start_spinning(mo_m *m) {
     if (m->is_spinning) return;
-    int32_t busy = mo_load_rlx(&s->max_procs) - mo_load_rlx(&s->room);        /* an estimate */
+    int32_t most = mo_load_rlx(&s->max_procs) - mo_load_rlx(&s->held);        /* an estimate */
+    int32_t busy = most - mo_load_rlx(&s->room);                              /* likewise */
     if (2 * (int32_t)mo_load_rlx(&s->num_spinning) < busy) begin_spinning(m); /* likewise */
 }
 

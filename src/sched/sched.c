@@ -712,6 +712,16 @@ void mo_unlock_thread(mo_thread *t) {
     t->m->locked_g = NULL;
 }
 
+void mo_sched_hold(int32_t num) {
+    mo_sched *s = &mo_the_sched;
+    mo_lock_acquire(&s->lock);
+    int32_t more = mo_load_rlx(&s->held) - num; /* lock */
+    mo_store_rlx(&s->held, num);                /* lock; others glance */
+    mo_add_seq(&s->room, more);                 /* [W] */
+    mo_lock_release(&s->lock);
+    if (more > 0) mo_sched_wake();
+}
+
 int mo_set_max_procs(mo_thread *t, int n) {
     mo_sched *s = &mo_the_sched;
     (void)t;
@@ -719,8 +729,9 @@ int mo_set_max_procs(mo_thread *t, int n) {
     int old = s->max_procs;
     if (n >= 1) {
         n = n > MO_MAX_PROCS / 2 ? MO_MAX_PROCS / 2 : n;
-        mo_store_rlx(&s->max_procs, n); /* lock; others glance */
-        mo_add_seq(&s->room, n - old);  /* [W] */
+        mo_store_rlx(&s->max_procs, n);                        /* lock; others glance */
+        mo_add_seq(&s->room, n - old + mo_load_rlx(&s->held)); /* [W] */
+        mo_store_rlx(&s->held, 0);                             /* lock; others glance */
     }
     mo_lock_release(&s->lock);
     if (n > old) mo_sched_wake();
@@ -729,16 +740,16 @@ int mo_set_max_procs(mo_thread *t, int n) {
 
 /* ---------------------------------------------------------------- a run */
 
-/* A stack's size is that of its class. */
-void mo_sched_set(int max_procs, size_t stack_bytes, uint32_t trace_ms, uint32_t yield_seed) {
+void mo_sched_set(const mo_sched_settings *settings) {
     mo_sched *s = &mo_the_sched;
-    s->max_procs = max_procs;
+    s->max_procs = settings->max_procs;
     s->stack_bytes = MO_STACK_MIN_BYTES;
-    while (s->stack_bytes < stack_bytes) s->stack_bytes *= 2;
-    s->trace_ms = trace_ms;
-    s->yield_seed = yield_seed;
+    while (s->stack_bytes < settings->stack_bytes) s->stack_bytes *= 2;
+    s->trace_ms = settings->trace_ms;
+    s->yield_seed = settings->yield_seed;
+    s->holds_none = settings->holds_none;
     s->is_watched = mo_fiber_is_watched();
-    mo_store_rlx(&s->room, max_procs); /* nobody else yet */
+    mo_store_rlx(&s->room, s->max_procs); /* nobody else yet */
 }
 
 enum { END_WAIT_NS = 1000000, END_WAITS = 1000 };
@@ -777,7 +788,8 @@ int mo_sched_run(mo_thread *t, size_t first_stack_bytes, void (*fn)(void *arg), 
         mo_store_rlx(&s->is_leaderless, 0);    /* likewise */
         mo_store_rlx(&s->next_id, 0);          /* numbers */
         mo_store_seq(&s->room, s->max_procs);  /* [W] */
-        mo_store_rlx(&s->num_long, 0);         /* lock; sysmon glances */
+        mo_store_rlx(&s->held, 0);             /* lock; sysmon glances */
+        mo_store_rlx(&s->num_long, 0);         /* likewise */
         s->head = s->tail = NULL;
         mo_store_rlx(&s->num_global, 0);              /* lock */
         mo_store_rlx(&s->num_live, 0);                /* a count */
@@ -844,6 +856,7 @@ void mo_sched_after_fork(mo_thread *self) {
     mo_p *own = m ? m->p : NULL;
     s->idle_m = s->dead_m = s->timer_m = NULL;
     s->num_long = 0;
+    s->held = 0;
     s->idle_p = NULL;
     for (uint32_t i = mo_load_rlx(&s->num_ps); i-- > 0;) { /* alone */
         mo_p *p = s->p[i];

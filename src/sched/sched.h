@@ -36,6 +36,7 @@ typedef struct mo_p {
     uint32_t id;       /* const */
     uint32_t state;    /* atomic: mo_p_state and machine; [S] with sysmon */
     uint32_t tick;     /* atomic: switches so far; owner */
+    uint64_t messages; /* atomic: sent or received by what ran here; owner */
     uint32_t is_long;  /* atomic: what runs there has run for so long that another P may run */
     struct mo_m *m;    /* owner; NULL: idle */
     struct mo_p *next; /* idle list; sched lock */
@@ -80,6 +81,7 @@ typedef struct mo_sched {
     uint32_t is_over;       /* atomic, slept on: its first goroutine has ended */
     uint32_t is_leaderless; /* atomic: that one has left, the others go on */
     int32_t max_procs;      /* lock */
+    int32_t held;           /* atomic reads: processors held back, see climb.h; lock */
     int32_t room;           /* atomic: so many processors more may run; lock for taking one */
     uint32_t num_ps;        /* atomic: ever made */
     mo_p *p[MO_MAX_PROCS];
@@ -102,6 +104,7 @@ typedef struct mo_sched {
     size_t stack_bytes;         /* const: of a goroutine */
     uint32_t trace_ms;          /* const: schedtrace; 0: off */
     uint32_t yield_seed;        /* const: switches at random points as well; 0: off */
+    bool holds_none;            /* const: no processor is ever held back */
     bool is_watched;            /* const: by a sanitizer */
     uint32_t num_yields;        /* atomic: such points so far */
     sigset_t mask;              /* of whoever began the run */
@@ -110,7 +113,14 @@ typedef struct mo_sched {
 extern mo_sched mo_the_sched;
 
 /* Once, before any goroutine. */
-void mo_sched_set(int max_procs, size_t stack_bytes, uint32_t trace_ms, uint32_t yield_seed);
+typedef struct mo_sched_settings {
+    int max_procs;
+    size_t stack_bytes;  /* a stack's size is that of its class */
+    uint32_t trace_ms;   /* 0: off */
+    uint32_t yield_seed; /* 0: off */
+    bool holds_none;
+} mo_sched_settings;
+void mo_sched_set(const mo_sched_settings *settings);
 
 /* ---------------------------------------------------------------- for everybody */
 
@@ -182,8 +192,15 @@ void *mo_machine_main(void *m);
 void mo_machine_start(mo_p *p, bool is_spinning);
 /* Somebody looks for work, if there is room. */
 void mo_sched_wake(void);
+/* Of the processors that may run so many are held back from now on. */
+void mo_sched_hold(int32_t num);
 /* A machine that was woken had work for so long. */
 void mo_sched_note_work(uint64_t ns);
+/* What t runs has sent or received something; in the runtime. */
+MO_INLINE void mo_sched_note_message(const mo_thread *t) {
+    mo_p *p = t->m ? t->m->p : NULL;
+    if (p) mo_store_rlx(&p->messages, mo_load_rlx(&p->messages) + 1); /* own; sysmon counts only */
+}
 /* p, which was taken, is m's. */
 MO_INLINE void mo_p_give(mo_p *p, mo_m *m) {
     m->p = p;

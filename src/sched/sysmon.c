@@ -8,6 +8,7 @@
  *   processor, since C code cannot be switched at any instruction; one more processor may run
  *   meanwhile, and its queue is stolen from as ever
  *   work that stays in a queue while a processor is free, and timers while nobody sleeps for them
+ *   how many processors are worth using (climb.h)
  *   the memory of stacks that have not been used for a while, also below those that wait
  *   all goroutines wait and nothing could end that: a deadlock
  *
@@ -20,6 +21,7 @@
 
 #include <stdio.h>
 
+#include "sched/climb.h"
 #include "sched/runtime_thread.h"
 #include "sched/sched.h"
 #include "sched/shrink.h"
@@ -45,6 +47,7 @@ static MO_GLOBAL uint32_t kicks, is_deep; /* slept on; atomic */
 static MO_GLOBAL uint32_t wants_dump;     /* atomic: by a signal handler */
 static MO_GLOBAL uint64_t next_trim_ns, next_trace_ns;
 static MO_GLOBAL size_t least_free; /* stacks, since the last trim */
+static MO_GLOBAL mo_climb the_climb;
 
 static void ask_look(void) {
     mo_add_seq(&kicks, 1); /* [D] */
@@ -128,6 +131,25 @@ static void trim(uint64_t now) {
     least_free = mo_g_num_free();
 }
 
+/* Processors that somebody has. */
+static int32_t num_at_work(void) {
+    int32_t most = mo_load_rlx(&s->max_procs) + (int32_t)mo_load_rlx(&s->num_long); /* glances */
+    return most - mo_load_rlx(&s->held) - mo_load_rlx(&s->room);                    /* likewise */
+}
+
+static void climb(uint64_t now) {
+    if (s->holds_none || !mo_climb_is_due(&the_climb, now)) return;
+    int32_t busy = num_at_work();
+    mo_climb_sample at = {.ns = now,
+                          .switches = (uint32_t)mo_num_switches(),
+                          .busy = busy > 0 ? (uint32_t)busy : 0,
+                          .max = (uint32_t)mo_load_rlx(&s->max_procs)}; /* a glance */
+    for (uint32_t i = 0, n = mo_load_acq(&s->num_ps); i < n; i++)       /* [P] */
+        at.messages += mo_load_rlx(&s->p[i]->messages);                 /* a count */
+    int32_t held = (int32_t)(at.max - mo_climb_step(&the_climb, &at));
+    if (held != mo_load_rlx(&s->held)) mo_sched_hold(held); /* ours alone, but for resets */
+}
+
 static void trace(uint64_t now) {
     if (s->trace_ms == 0 || now < next_trace_ns) return;
     next_trace_ns = now + (uint64_t)s->trace_ms * 1000000;
@@ -143,9 +165,10 @@ static void trace(uint64_t now) {
         if (len < sizeof queues - 16)
             len += (size_t)snprintf(queues + len, sizeof queues - len, i ? " %u" : "%u", num);
     }
-    mo_print("SCHED %llums: gomaxprocs=%d idleprocs=%d threads=%u spinningthreads=%u "
+    mo_print("SCHED %llums: gomaxprocs=%d heldprocs=%d idleprocs=%d threads=%u spinningthreads=%u "
              "idlethreads=%u runqueue=%u [%s] goroutines=%lld\n",
-             (unsigned long long)((now - s->begin_ns) / 1000000), s->max_procs, idle,
+             (unsigned long long)((now - s->begin_ns) / 1000000), s->max_procs,
+             mo_load_rlx(&s->held), idle,                              /* a glance */
              mo_load_rlx(&s->num_m), mo_load_rlx(&s->num_spinning),    /* glances */
              mo_load_rlx(&s->num_idle_m), mo_load_rlx(&s->num_global), /* glances */
              queues, (long long)mo_num_goroutine());
@@ -154,8 +177,7 @@ static void trace(uint64_t now) {
 /* ---------------------------------------------------------------- all asleep */
 
 static bool is_all_idle(void) {
-    int32_t most = mo_load_rlx(&s->max_procs) + (int32_t)mo_load_rlx(&s->num_long); /* a glance */
-    return mo_load_rlx(&s->room) >= most && !mo_load_rlx(&s->num_sys);              /* likewise */
+    return num_at_work() <= 0 && !mo_load_rlx(&s->num_sys); /* a glance */
 }
 
 /* Threads that could make a goroutine ready, besides the one that began the run. */
@@ -225,6 +247,7 @@ static void *sysmon_main(void *arg) {
             mo_sched_wake();
             did = true;
         }
+        climb(now);
         trim(now);
         mo_shrink_some(now);
         trace(now);
@@ -236,6 +259,7 @@ static void *sysmon_main(void *arg) {
         if (did) delay = MIN_NS;
         if (looks > QUICK_LOOKS) {
             int64_t max = mo_load_rlx(&s->room) > 0 ? FREE_MAX_NS : MAX_NS; /* a glance */
+            max = (int64_t)mo_min((uint64_t)max, (uint64_t)mo_climb_delay_ns(&the_climb));
             delay = delay * 2 > max ? max : delay * 2;
         }
     }

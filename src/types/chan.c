@@ -154,6 +154,11 @@ static MO_NOINLINE bool wait_in(mo_thread *t, mound_chan *c, mo_waitq *q, void *
     return w.ok;
 }
 
+MO_INLINE void leave_served(mo_thread *t) {
+    mo_sched_note_message(t);
+    mo_runtime_leave(t);
+}
+
 void mound_chan_send(mound_chan *c, const void *elem) {
     mo_thread *t = mo_start_current();
     mo_runtime_enter(t);
@@ -164,14 +169,14 @@ void mound_chan_send(mound_chan *c, const void *elem) {
     mo_chan_result result = try_send_locked(c, elem, &ready);
     if (result == MO_CHAN_WOULD_WAIT) {
         bool ok = wait_in(t, c, &c->send, (void *)elem, MO_WAIT_CHAN_SEND);
-        mo_runtime_leave(mo_thread_now());
+        leave_served(mo_thread_now());
         if (MO_UNLIKELY(!ok)) mo_chan_sent_on_closed(c);
         mound_keep_alive(c);
         return;
     }
     mo_spin_unlock(&c->lock);
     if (ready) mo_ready(t, ready);
-    mo_runtime_leave(t);
+    leave_served(t);
     if (MO_UNLIKELY(result == MO_CHAN_CLOSED)) mo_chan_sent_on_closed(c);
 }
 
@@ -185,13 +190,13 @@ int mound_chan_recv(mound_chan *c, void *elem) {
     mo_chan_result result = try_recv_locked(c, elem, &ready);
     if (result == MO_CHAN_WOULD_WAIT) {
         bool ok = wait_in(t, c, &c->recv, elem, MO_WAIT_CHAN_RECV);
-        mo_runtime_leave(mo_thread_now());
+        leave_served(mo_thread_now());
         mound_keep_alive(c);
         return ok;
     }
     mo_spin_unlock(&c->lock);
     if (ready) mo_ready(t, ready);
-    mo_runtime_leave(t);
+    leave_served(t);
     return result == MO_CHAN_DONE;
 }
 
@@ -204,6 +209,7 @@ int mound_chan_try_send(mound_chan *c, const void *elem) {
     mo_chan_result result = try_send_locked(c, elem, &ready);
     mo_spin_unlock(&c->lock);
     if (ready) mo_ready(t, ready);
+    if (result != MO_CHAN_WOULD_WAIT) mo_sched_note_message(t);
     mo_runtime_leave(t);
     if (MO_UNLIKELY(result == MO_CHAN_CLOSED)) mo_chan_sent_on_closed(c);
     return result == MO_CHAN_DONE;
@@ -219,6 +225,7 @@ int mound_chan_try_recv(mound_chan *c, void *elem, int *ok) {
     mo_chan_result result = try_recv_locked(c, elem, &ready);
     mo_spin_unlock(&c->lock);
     if (ready) mo_ready(t, ready);
+    if (result != MO_CHAN_WOULD_WAIT) mo_sched_note_message(t);
     mo_runtime_leave(t);
     if (ok) *ok = result == MO_CHAN_DONE;
     return result != MO_CHAN_WOULD_WAIT;

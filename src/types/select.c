@@ -134,6 +134,7 @@ static mo_chan_result try_locked(mound_case *cs, mo_g **ready) {
 static int finish(mo_thread *t, const mound_case *cases, int i, mo_chan_result result,
                   mo_g *ready) {
     if (ready) mo_ready(t, ready);
+    mo_sched_note_message(t);
     mo_runtime_leave(t);
     if (result == MO_CHAN_CLOSED && cases[i].kind == MOUND_CASE_SEND)
         mo_chan_sent_on_closed(cases[i].chan);
@@ -184,7 +185,9 @@ static int wait_for_one(mo_thread *t, mound_case *cases, arm *arms, int num, loc
     int chosen = leave_all(g, cases, arms, num, &ok);
     mo_assert(chosen >= 0, "select: woken by nobody");
     cases[chosen].ok = ok && cases[chosen].kind == MOUND_CASE_RECV;
-    mo_runtime_leave(mo_thread_now());
+    t = mo_thread_now();
+    mo_sched_note_message(t);
+    mo_runtime_leave(t);
     if (!ok && cases[chosen].kind == MOUND_CASE_SEND) mo_chan_sent_on_closed(cases[chosen].chan);
     return chosen;
 }
