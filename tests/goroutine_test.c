@@ -40,6 +40,40 @@ static int all_goroutines_run_app(void *arg) {
 }
 IN_RUN(all_goroutines_run)
 
+typedef MOUND_CHAN(int) int_chan;
+typedef struct talk {
+    int_chan to, from;
+    int is_over, num_rounds;
+} talk;
+static void answer(void *arg) {
+    talk *k = arg;
+    for (int v; mound_recv(k->to, &v);) mound_send(k->from, v);
+}
+static void note_over(void *arg) { STORE(&((talk *)arg)->is_over, 1); }
+
+/* Each of the two is what the other has just made ready. */
+static int two_that_wake_each_other_leave_turns_to_others_app(void *arg) {
+    (void)arg;
+    enum { MOST = 100000 };
+    int old = mound_gomaxprocs(1);
+    talk k = {mound_chan_make(int, 0), mound_chan_make(int, 0), 0, 0};
+    mound_go(answer, &k);
+    mound_gosched();
+    for (int i = 0; i < 3; i++) {
+        STORE(&k.is_over, 0);
+        mound_go(note_over, &k);
+        for (int v, n = 0; !LOAD(&k.is_over); n++) {
+            mound_send(k.to, n);
+            must(mound_recv(k.from, &v) && v == n);
+            must(n < MOST);
+        }
+    }
+    mound_close(k.to);
+    mound_gomaxprocs(old);
+    return 0;
+}
+IN_RUN(two_that_wake_each_other_leave_turns_to_others)
+
 typedef struct job {
     char text[200];
     int *count;
@@ -775,6 +809,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(run_returns_the_result_of_the_first_goroutine),
         cmocka_unit_test(a_run_without_a_function_is_refused),
         cmocka_unit_test(all_goroutines_run),
+        cmocka_unit_test(two_that_wake_each_other_leave_turns_to_others),
         cmocka_unit_test(a_copy_belongs_to_the_goroutine),
         cmocka_unit_test(goexit_ends_only_the_caller),
         cmocka_unit_test(the_first_one_may_leave_before_the_others),

@@ -280,6 +280,10 @@ static mo_g *look(mo_m *m) {
     bool is_fair = (mo_load_rlx(&p->tick) + 1) % MO_FAIR_TICKS == 0; /* own */
     run_timers(m, is_fair);
     mo_g *g = is_fair ? take_global(p, false) : NULL;
+#if !MO_MUTANT_look_starves_ring
+    /* Two that make each other ready again and again are always next. */
+    if (is_fair && !g) g = mo_runq_get_first(&p->runq);
+#endif
     if (!g) g = mo_runq_get(&p->runq);
     if (!g) g = take_global(p, true);
     if (!g) {

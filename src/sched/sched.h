@@ -20,7 +20,7 @@
 
 enum {
     MO_MAX_PROCS = 1024,
-    MO_FAIR_TICKS = 61, /* what all share is looked at first each so many switches */
+    MO_FAIR_TICKS = 61, /* each so many switches what all share goes before `next`, then the ring */
 };
 
 /* The low bits of a processor's state. In a declared system call the number of the machine stands
