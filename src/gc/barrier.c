@@ -25,7 +25,7 @@
 #include "sys/os_mem.h"
 
 enum {
-    GAP_PAGES = 2, /* between two runs that are armed in one call: a call costs about a fault */
+    GAP_PAGES = 64, /* between two runs that are armed in one call: see docs/design/barrier.md */
     FULL_PAGES = MO_BLOCK_PAGES - MO_BLOCK_PAGES / 8,
     MAX_BLOCKS = 1 << 19, /* 1 TiB */
     BLOCK_BYTES = MO_BLOCK_PAGES << MO_PAGE_SHIFT,
@@ -105,7 +105,7 @@ static void add_pages(block_runs *b, uint32_t lo, uint32_t hi) {
     b->run[b->num - 1].hi = hi;
 }
 
-/* Of [page, end), in one block. Gaps of a few pages count as part of a run. */
+/* Of [page, end), in one block. Gaps count as part of a run unless they are large. */
 static void find_runs(uint32_t page, uint32_t end, block_runs *b) {
     b->num_pages = b->num = 0;
     while (page < end) {

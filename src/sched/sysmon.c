@@ -98,7 +98,7 @@ static bool note_long(mo_p *p) {
     return is_it;
 }
 
-/* Whether anything was done. */
+/* Whether anything was done that may be due again at once. */
 static bool see_to(mo_p *p, uint64_t now) {
     uint32_t state = mo_load_acq(&p->state);                                   /* [S] */
     uint32_t tick = mo_load_rlx(&p->tick) + (mo_load_rlx(&p->sys_tick) << 16); /* a glance */
@@ -115,7 +115,6 @@ static bool see_to(mo_p *p, uint64_t now) {
     if (ns >= STUCK_NS && mo_load_rlx(&s->room) > 0 && has_work(p)) {    /* glances */
         mo_store_rlx(&p->calm_left, 0);                                  /* a hint */
         mo_sched_wake();
-        return true;
     }
     return false;
 }
