@@ -407,6 +407,7 @@ static void read_options(graph *g, int argc, char **argv) {
     if (argc - optind != 1) { usage(2); }
     g->input = fopen(argv[optind], "r");
     if (g->input == NULL) { die("open", argv[optind]); }
+    setvbuf(g->input, NULL, _IOFBF, 1 << 16);
 }
 
 static int app(void *arg) {

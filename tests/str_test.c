@@ -142,6 +142,27 @@ static void concatenation(void **state) {
     EXPECT(mound_string_join(parts + 1, 1, S(", ")), "");
 }
 
+/* Texts of two letters, in which nearly everything nearly fits. */
+static void parts_of_each_length_are_found_at_each_place(void **state) {
+    (void)state;
+    char text[90], part[24];
+    uint64_t bits = 0x9E3779B97F4A7C15u;
+    for (int round = 0; round < 200; round++) {
+        for (int i = 0; i < 90; i++, bits = bits * 6364136223846793005u + 1)
+            text[i] = bits >> 63 ? 'a' : 'b';
+        for (ptrdiff_t n = 1; n <= 24; n++) {
+            ptrdiff_t from = (ptrdiff_t)(bits >> 33) % (91 - n), len = 90 - round % 30, want = 0;
+            memcpy(part, text + from, (size_t)n);
+            if (round % 2) part[n - 1] ^= 3;
+            while (want + n <= len && memcmp(text + want, part, (size_t)n) != 0) want++;
+            if (want + n > len) want = -1;
+            mound_string s = {text, len}, p = {part, n};
+            assert_int_equal(mound_string_index(s, p), want);
+            bits = bits * 6364136223846793005u + 1;
+        }
+    }
+}
+
 static void looking_for_parts(void **state) {
     (void)state;
     static const struct {
@@ -345,6 +366,7 @@ int main(void) {
         cmocka_unit_test(conversions_copy),
         cmocka_unit_test(concatenation),
         cmocka_unit_test(looking_for_parts),
+        cmocka_unit_test(parts_of_each_length_are_found_at_each_place),
         cmocka_unit_test(order_and_hash),
         cmocka_unit_test(the_builder),
         cmocka_unit_test(every_sequence_of_bytes_decodes),

@@ -31,6 +31,13 @@ MO_INLINE unsigned mo_cpu_tops_8(const void *p) {
     return (unsigned)_mm_movemask_epi8(_mm_loadl_epi64((const __m128i *)p)) & 0xFF;
 }
 
+/* At which of sixteen places p has the one byte and q the other. */
+MO_INLINE unsigned mo_cpu_match_pair_16(const void *p, char at_p, const void *q, char at_q) {
+    __m128i is_p = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)p), _mm_set1_epi8(at_p));
+    __m128i is_q = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)q), _mm_set1_epi8(at_q));
+    return (unsigned)_mm_movemask_epi8(_mm_and_si128(is_p, is_q));
+}
+
 typedef struct mo_cpu_regs {
     uintptr_t word[6];
 } mo_cpu_regs;

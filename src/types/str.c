@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/bits.h"
 #include "gc/malloc.h"
+#include "sys/cpu.h"
 #include "types/hash.h"
 #include "types/misuse.h"
 
@@ -213,9 +215,29 @@ static mound_string tail(mound_string s, ptrdiff_t lo) {
     return lo == s.len ? (mound_string){NULL, 0} : (mound_string){s.ptr + lo, s.len - lo};
 }
 
+/* Where the first and the last byte are right, those between are compared. They are few, so that no
+ * text is bad for this; a longer part is memmem's, which has more to prepare. */
+static ptrdiff_t index_short(mound_string s, mound_string part) {
+    enum { AT_ONCE = 16 };
+    ptrdiff_t i = 0, last = part.len - 1;
+    for (; i + last + AT_ONCE <= s.len; i += AT_ONCE) {
+        const char *p = s.ptr + i;
+        unsigned found = mo_cpu_match_pair_16(p, part.ptr[0], p + last, part.ptr[last]);
+        for (; found; found &= found - 1) {
+            unsigned at = mo_ctz64(found);
+            if (memcmp(p + at, part.ptr, (size_t)last) == 0) return i + at;
+        }
+    }
+    const char *p = memmem(s.ptr + i, (size_t)(s.len - i), part.ptr, (size_t)part.len);
+    return p ? p - s.ptr : -1;
+}
+
 ptrdiff_t mound_string_index(mound_string s, mound_string part) {
+    enum { SHORT = 16 };
     if (part.len == 0) return 0;
     if (s.len < part.len) return -1;
+    if (part.len == 1) return mound_string_index_byte(s, part.ptr[0]);
+    if (part.len <= SHORT) return index_short(s, part);
     const char *p = memmem(s.ptr, (size_t)s.len, part.ptr, (size_t)part.len);
     return p ? p - s.ptr : -1;
 }
