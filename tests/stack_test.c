@@ -4,6 +4,7 @@
 #define NOINLINE __attribute__((noinline))
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "sched/stack.h"
+#include "sched/thread.h"
 #include "sys/context.h"
 #include "sys/os_mem.h"
 
@@ -273,6 +275,63 @@ static void refused_calls_are_told_and_harm_nothing(void **state) {
     mo_stack_release(SIZE_MAX);
 }
 
+/* Each thread takes stacks, writes into them, and finds that still there; one gives back what the
+ * others have freed. */
+enum { TAKERS = 3, HELD = 40 };
+static uint32_t is_over; /* atomic */
+
+static const char *take_and_free_many(uint64_t tag) {
+    mo_stack held[HELD] = {{0, 0}};
+    for (uint64_t i = 0, n = test_steps(20000); i < n; i++) {
+        mo_stack *s = &held[i % HELD];
+        uint64_t *place = s->hi ? (uint64_t *)s->hi - 1 : NULL;
+        if (place && *place != (tag | (i - HELD))) return "a stack in use has lost its words";
+        if (place) mo_stack_free(*s);
+        if (mo_stack_alloc(i % 7 == 0 ? 1 << 20 : 0, s) != 0) return "no stack";
+        ((uint64_t *)s->hi)[-1] = tag | i;
+    }
+    for (int i = 0; i < HELD; i++) mo_stack_free(held[i]);
+    return NULL;
+}
+static void *take_and_free(void *arg) {
+    mo_thread *t = mo_thread_current();
+    mo_runtime_enter(t);
+    const char *error = take_and_free_many((uint64_t)(uintptr_t)arg << 32);
+    mo_runtime_leave(t);
+    return (void *)error;
+}
+static void *give_back(void *arg) {
+    (void)arg;
+    mo_thread *t = mo_thread_current();
+    mo_runtime_enter(t);
+    while (!__atomic_load_n(&is_over, __ATOMIC_ACQUIRE)) mo_stack_release(SIZE_MAX);
+    mo_runtime_leave(t);
+    return NULL;
+}
+
+static void stacks_are_taken_while_others_go_back(void **state) {
+    (void)state;
+    pthread_t takers[TAKERS], giver;
+    is_over = 0;
+    assert_int_equal(pthread_create(&giver, NULL, give_back, NULL), 0);
+    for (uintptr_t i = 0; i < TAKERS; i++)
+        assert_int_equal(pthread_create(&takers[i], NULL, take_and_free, (void *)(i + 1)), 0);
+    for (int i = 0; i < TAKERS; i++) {
+        void *error;
+        pthread_join(takers[i], &error);
+        if (error) fail_msg("%s", (char *)error);
+    }
+    __atomic_store_n(&is_over, 1, __ATOMIC_RELEASE);
+    pthread_join(giver, NULL);
+    mo_thread *t = mo_thread_current();
+    mo_runtime_enter(t);
+    mo_stack_release(SIZE_MAX);
+    mo_stack_stats s = read_stats();
+    mo_runtime_leave(t);
+    assert_int_equal(s.num_used + s.num_warm + s.num_cold, 0);
+    assert_int_equal(s.reserved_bytes, 0);
+}
+
 static void free_twice(void *arg) {
     (void)arg;
     mo_stack s = new_stack(0);
@@ -300,6 +359,7 @@ int main(void) {
         cmocka_unit_test(an_older_kernel_guards_as_many_as_it_can),
         cmocka_unit_test(refused_calls_are_told_and_harm_nothing),
         cmocka_unit_test(a_stack_freed_twice_is_fatal),
+        cmocka_unit_test(stacks_are_taken_while_others_go_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,7 +19,7 @@
 
 typedef struct mo_climb_sample {
     uint64_t ns;
-    uint64_t messages; /* sent or received so far */
+    uint64_t messages; /* sent or received so far, goroutines started included */
     uint32_t switches; /* so far, modulo 2^32 */
     uint32_t busy;     /* processors at work now */
     uint32_t max;      /* that may be */

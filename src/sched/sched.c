@@ -602,6 +602,7 @@ int mo_go(mo_thread *t, const mo_go_options *o, void (*fn)(void *arg), void *arg
         run_now(t, g);
         return 0;
     }
+    mo_sched_note_message(t);
     put_next(p, g);
     wake_for(p);
     return 0;

@@ -36,7 +36,7 @@ typedef struct mo_p {
     uint32_t id;       /* const */
     uint32_t state;    /* atomic: mo_p_state and machine; [S] with sysmon */
     uint32_t tick;     /* atomic: switches so far; owner */
-    uint64_t messages; /* atomic: sent or received by what ran here; owner */
+    uint64_t messages; /* atomic: see mo_sched_note_message; owner */
     uint32_t is_long;  /* atomic: what runs there has run for so long that another P may run */
     struct mo_m *m;    /* owner; NULL: idle */
     struct mo_p *next; /* idle list; sched lock */
@@ -196,7 +196,7 @@ void mo_sched_wake(void);
 void mo_sched_hold(int32_t num);
 /* A machine that was woken had work for so long. */
 void mo_sched_note_work(uint64_t ns);
-/* What t runs has sent or received something; in the runtime. */
+/* What t runs has sent or received something, or started a goroutine; in the runtime. */
 MO_INLINE void mo_sched_note_message(const mo_thread *t) {
     mo_p *p = t->m ? t->m->p : NULL;
     if (p) mo_store_rlx(&p->messages, mo_load_rlx(&p->messages) + 1); /* own; sysmon counts only */

@@ -332,28 +332,46 @@ void mo_stack_give_back(const struct iovec *range, size_t num) {
     for (size_t i = 0; i < num; i++) mo_os_release((uintptr_t)range[i].iov_base, range[i].iov_len);
 }
 
-size_t mo_stack_release(size_t max) {
+/* One batch of a class. The lock is not held meanwhile: others start goroutines. Its stacks are in
+ * no list then, and count as used, so that their arenas stay. */
+static size_t release_some(uint32_t class, size_t max) {
     struct iovec range[BATCH_LEN];
-    size_t total = 0, num = 0;
-    int saved = errno;
-    mo_lock_acquire(&stack_lock);
-    open_once();
-    for (uint32_t c = 0; c < NUM_CLASSES; c++) {
+    struct {
         arena *a;
         uint32_t i;
-        while (total < max && pop(&classes[c].warm, &a, &i)) {
-            mo_stack s = stack_at(a, i);
-            range[num++] = (struct iovec){(void *)s.lo, s.hi - s.lo};
-            push(&classes[c].cold, a, i);
-            stats.num_warm--;
-            stats.num_cold++;
-            total++;
-            if (num < BATCH_LEN) continue;
-            mo_stack_give_back(range, num);
-            num = 0;
-        }
+    } at[BATCH_LEN];
+    size_t num = 0;
+    mo_lock_acquire(&stack_lock);
+    open_once();
+    while (num < mo_min(max, BATCH_LEN) && pop(&classes[class].warm, &at[num].a, &at[num].i)) {
+        mo_stack s = stack_at(at[num].a, at[num].i);
+#if !MO_MUTANT_stack_forgets_batch
+        at[num].a->num_used++;
+#endif
+        range[num++] = (struct iovec){(void *)s.lo, s.hi - s.lo};
     }
-    if (num > 0) mo_stack_give_back(range, num);
+    mo_lock_release(&stack_lock);
+    if (num == 0) return 0;
+    mo_stack_give_back(range, num);
+    mo_lock_acquire(&stack_lock);
+    for (size_t k = num; k-- > 0;) {
+#if !MO_MUTANT_stack_forgets_batch
+        at[k].a->num_used--;
+#endif
+        push(&classes[class].cold, at[k].a, at[k].i);
+    }
+    stats.num_warm -= num;
+    stats.num_cold += num;
+    mo_lock_release(&stack_lock);
+    return num;
+}
+
+size_t mo_stack_release(size_t max) {
+    size_t total = 0;
+    int saved = errno;
+    for (uint32_t c = 0; c < NUM_CLASSES; c++)
+        for (size_t num; total < max && (num = release_some(c, max - total)) > 0;) total += num;
+    mo_lock_acquire(&stack_lock);
     if (!mo_load_rlx(&mo_the_heap.is_marking)) /* false: seen before mo_roots_settle_stacks */
         remove_empty_arenas();                 /* the collector may look at stacks */
     mo_lock_release(&stack_lock);

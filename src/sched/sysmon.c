@@ -37,7 +37,7 @@ enum {
 #define FREE_MAX_NS ((int64_t)1000000) /* between looks while a processor is free */
 #define DEEP_NS ((int64_t)1000000000)
 #define DEAD_NS ((int64_t)10000000)
-#define TRIM_NS ((uint64_t)600000000)
+#define TRIM_NS ((uint64_t)250000000)
 
 static mo_sched *const s = &mo_the_sched;
 MO_GLOBAL mo_sched_hooks mo_sched_upward;
