@@ -275,9 +275,9 @@ static void refused_calls_are_told_and_harm_nothing(void **state) {
     mo_stack_release(SIZE_MAX);
 }
 
-/* Each thread takes stacks, writes into them, and finds that still there; one gives back what the
- * others have freed. */
-enum { TAKERS = 3, HELD = 40 };
+/* Each thread takes stacks, writes into them, and finds that still there; now and then it frees
+ * them all, so that arenas become empty. Two give back what they have freed. */
+enum { TAKERS = 2, GIVERS = 2, HELD = 40 };
 static uint32_t is_over; /* atomic */
 
 static const char *take_and_free_many(uint64_t tag) {
@@ -289,8 +289,13 @@ static const char *take_and_free_many(uint64_t tag) {
         if (place) mo_stack_free(*s);
         if (mo_stack_alloc(i % 7 == 0 ? 1 << 20 : 0, s) != 0) return "no stack";
         ((uint64_t *)s->hi)[-1] = tag | i;
+        for (int k = 0; (i + 1) % (2 * HELD) == 0 && k < HELD; k++) {
+            mo_stack_free(held[k]);
+            held[k].hi = 0;
+        }
     }
-    for (int i = 0; i < HELD; i++) mo_stack_free(held[i]);
+    for (int i = 0; i < HELD; i++)
+        if (held[i].hi) mo_stack_free(held[i]);
     return NULL;
 }
 static void *take_and_free(void *arg) {
@@ -311,9 +316,10 @@ static void *give_back(void *arg) {
 
 static void stacks_are_taken_while_others_go_back(void **state) {
     (void)state;
-    pthread_t takers[TAKERS], giver;
+    pthread_t takers[TAKERS], givers[GIVERS];
     is_over = 0;
-    assert_int_equal(pthread_create(&giver, NULL, give_back, NULL), 0);
+    for (int i = 0; i < GIVERS; i++)
+        assert_int_equal(pthread_create(&givers[i], NULL, give_back, NULL), 0);
     for (uintptr_t i = 0; i < TAKERS; i++)
         assert_int_equal(pthread_create(&takers[i], NULL, take_and_free, (void *)(i + 1)), 0);
     for (int i = 0; i < TAKERS; i++) {
@@ -322,7 +328,7 @@ static void stacks_are_taken_while_others_go_back(void **state) {
         if (error) fail_msg("%s", (char *)error);
     }
     __atomic_store_n(&is_over, 1, __ATOMIC_RELEASE);
-    pthread_join(giver, NULL);
+    for (int i = 0; i < GIVERS; i++) pthread_join(givers[i], NULL);
     mo_thread *t = mo_thread_current();
     mo_runtime_enter(t);
     mo_stack_release(SIZE_MAX);
