@@ -90,6 +90,14 @@ MO_INLINE bool mo_runq_push(mo_runq *q, struct mo_g *g) {
 /* The youngest creator; NULL: there is none. */
 struct mo_g *mo_runq_pop(mo_runq *q);
 
+/* The ring's first as it may be: to have its memory asked for. Its record stays one, whoever has
+ * taken it meanwhile. */
+MO_INLINE struct mo_g *mo_runq_glance(const mo_runq *q) {
+    uint32_t head = mo_load_rlx(&q->head);             /* a glance */
+    if (head == mo_load_rlx(&q->tail)) return NULL;    /* own word */
+    return mo_load_rlx(&q->entry[head % MO_RUNQ_LEN]); /* own stores */
+}
+
 /* The ring's first, or NULL. */
 MO_INLINE struct mo_g *mo_runq_get_first(mo_runq *q) {
     uint32_t head = mo_load_acq(&q->head); /* [H] */

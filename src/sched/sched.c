@@ -25,6 +25,7 @@
 #include "sched/fiber.h"
 #include "sched/interpose.h"
 #include "sched/shrink.h"
+#include "sys/cpu.h"
 #include "sys/os_mem.h"
 
 enum {
@@ -247,7 +248,11 @@ MO_INLINE mo_g *next_at_hand(mo_m *m) {
         m->next_g = g;
         return NULL;
     }
-    if (g) mo_store_rlx(&p->tick, tick); /* others count only */
+    if (!g) return NULL;
+    mo_store_rlx(&p->tick, tick); /* others count only */
+    /* Where the one after it goes on: the first use of a stack that has long not run. */
+    const mo_g *after = mo_runq_glance(&p->runq);
+    if (after) __builtin_prefetch((const void *)mo_cpu_peek(&after->context.sp), 1);
     return g;
 }
 
@@ -351,6 +356,16 @@ static void put_next(mo_p *p, mo_g *g) {
     mo_g *old = mo_runq_put_next(&p->runq, g);
     if (!old) return; /* the exchange orders it: [W] */
     local_put(p, old);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* [W] */
+}
+
+/* Of several new ones the first is next, the others keep their order. */
+static void put_new(mo_p *p, mo_g *g) {
+    if (!mo_load_rlx(&p->runq.next)) { /* only we fill it */
+        put_next(p, g);
+        return;
+    }
+    local_put(p, g);
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* [W] */
 }
 
@@ -603,7 +618,7 @@ int mo_go(mo_thread *t, const mo_go_options *o, void (*fn)(void *arg), void *arg
         return 0;
     }
     mo_sched_note_message(t);
-    put_next(p, g);
+    put_new(p, g);
     wake_for(p);
     return 0;
 }
