@@ -131,6 +131,7 @@ static void after_in_child(void) {
         mo_cycle_drop_in_child();
     }
     mo_threads_keep_only(mo_self);
+    mo_roots_after_fork();
     mo_gc_each_central(true, forget_sweepers, NULL);
     mo_heap_each_span(adopt_orphan);
     mo_mark_after_fork();

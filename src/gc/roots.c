@@ -4,7 +4,8 @@
  * a stopped thread may hold), and at each stop compared with the loader's own list (_r_debug,
  * made for debuggers, readable without a lock once nobody runs). If an object came or went, or
  * is going, the stop is given up, the list made anew and the stop tried again (cycle.c): so the
- * loader's lock is asked for only when something was loaded or closed.
+ * loader's lock is asked for only when something was loaded or closed. The child of a fork must not
+ * ask for it: a thread that is gone may have it for ever. It is alone, so it goes by that list.
  *
  * Per thread, all read while it is stopped:
  *   - its stack from sp (less the red zone) to the top, and its registers, vector state included;
@@ -55,12 +56,15 @@ static MO_GLOBAL struct {
 extern char __start_mound_state[] __attribute__((visibility("hidden")));
 extern char __stop_mound_state[] __attribute__((visibility("hidden")));
 extern struct r_debug _r_debug __attribute__((weak));
+extern int dlinfo(void *object, int request, void *out) __attribute__((weak));
 
 enum {
     TSD_BLOCK_KEYS = 32,
     TSD_BLOCKS = 32,
     TSD_KEY_BYTES = 16, /* sequence number, value */
     DESCRIPTOR_SEARCH_BYTES = 4096,
+    DLINFO_TLS_MODULE = 9, /* requests of dlinfo: the latter since glibc 2.36 */
+    DLINFO_PHDR = 11,
 };
 
 mo_lock *mo_roots_lock(void) { return &lock; }
@@ -143,6 +147,28 @@ bool mo_roots_list_objects(void) {
     }
     mo_lock_release(&lock);
     return l.ok;
+}
+
+static bool list_without_lock(void) {
+    listing l = {.ok = true};
+    segments.num = tls_modules.num = 0;
+    listed_sum = listed_num = 0;
+    for (struct link_map *m = _r_debug.r_map; m; m = m->l_next) {
+        struct dl_phdr_info info = {.dlpi_addr = m->l_addr};
+        int num = dlinfo(m, DLINFO_PHDR, &info.dlpi_phdr);
+        if (num < 0 || dlinfo(m, DLINFO_TLS_MODULE, &info.dlpi_tls_modid) < 0) return false;
+        info.dlpi_phnum = (ElfW(Half))num;
+        list_one(&info, sizeof info, &l);
+    }
+    return l.ok;
+}
+
+void mo_roots_after_fork(void) {
+#if MO_MUTANT_fork_asks_loader
+    return;
+#endif
+    if ((is_listed && mo_roots_still_current()) || !&_r_debug || _r_debug.r_version == 0) return;
+    is_listed = dlinfo && list_without_lock(); /* else asked for in the first collection */
 }
 
 void mo_roots_forget_objects(void) {

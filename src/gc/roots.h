@@ -10,6 +10,8 @@ mo_lock *mo_roots_lock(void);
 /* World running: lists the writable segments and thread-local blocks of the program and its
  * shared objects, unless the list is valid. false if memory is exhausted. */
 bool mo_roots_list_objects(void);
+/* In the child of a fork, alone: the list without the loader's lock. */
+void mo_roots_after_fork(void);
 /* The list is to be made anew: an object was closed. */
 void mo_roots_forget_objects(void);
 /* World stopped: true if the list still agrees with the loader's. */

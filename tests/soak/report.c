@@ -111,6 +111,6 @@ void report_round(unsigned seconds_left, size_t num_kept) {
 void report_end(void) {
     printf("soak: passed, seed %llu: ", (unsigned long long)soak.seed);
     print_counts();
-    printf("\n");
+    printf(", %llu things carried\n", (unsigned long long)count_get(COUNT_CARRIED));
     fflush(stdout);
 }

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "couriers.h"
 #include "crew.h"
 #include "loading.h"
 #include "market.h"
@@ -91,6 +92,7 @@ static void run(void) {
     place_init();
     orchard_plant(r);
     market_open(r);
+    couriers_start(r);
     scrub_stack();
     for (uint64_t now = now_ms(); now < end_ms; now = now_ms()) {
         uint64_t round_ms = now + between(r, ROUND_MIN_MS, ROUND_MAX_MS);
@@ -99,6 +101,7 @@ static void run(void) {
         verify_all(now < end_ms ? (unsigned)((end_ms - now) / 1000) : 0, r);
     }
     crew_end(r);
+    couriers_end();
     verify_all(0, r);
     report_end();
 }

@@ -7,6 +7,7 @@
  *   market     things that all workers share, each in a place with a lock
  *   orchard    leaves, each in one slot, swapped between slots: a lost one is missed
  *   ticket     what a leaf's weak pointer and cleanup may say at which time
+ *   couriers   goroutines that carry things from channel to channel
  *   loading    a shared object that holds things, loaded and unloaded
  *   process    fork and posix_spawn
  *   tuning     the collector's settings
@@ -52,6 +53,7 @@ typedef enum soak_count {
     COUNT_LOADS,
     COUNT_DROPS,    /* leaves with a ticket that were dropped */
     COUNT_CLEANUPS, /* of those, how many had their cleanup */
+    COUNT_CARRIED,  /* by goroutines; known at the end */
     NUM_COUNTS
 } soak_count;
 
