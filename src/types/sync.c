@@ -78,16 +78,17 @@ static mo_waiter *take_whole(mound_waitq *q) {
  *
  * word: LOCKED; WAITED: the queue is not empty, or was a moment ago (set and cleared under the
  * queue's lock). */
-enum { LOCKED = 1, WAITED = 2, SPINS = 30, SPIN_ROUNDS = 4 };
+enum { LOCKED = 1, WAITED = 2, PAUSES = 30, SPIN_ROUNDS = 4 };
 #define STARVING_NS 1000000
 
-/* Somebody who runs elsewhere may let it go any moment. */
+/* Somebody who runs elsewhere may let it go any moment. Each look takes the cache line away from
+ * him once more, so they get rarer, as in spin.c. */
 static bool take_spinning(mound_mutex *m) {
     if (mo_load_rlx(&mo_the_sched.max_procs) < 2) return false; /* a glance */
     for (int i = 0; i < SPIN_ROUNDS; i++) {
         uint32_t word = mo_load_rlx(&m->word); /* the exchange decides */
         if (!(word & LOCKED) && mo_cas_acq(&m->word, &word, word | LOCKED)) return true; /* [M] */
-        for (int k = 0; k < SPINS; k++) mo_cpu_pause();
+        for (int k = 0; k < PAUSES << i; k++) mo_cpu_pause();
     }
     return false;
 }
