@@ -173,7 +173,6 @@ static void *hold_and_let_go(void *arg) {
 
 static int nothing_is_lost_while_processors_are_held_back_app(void *arg) {
     (void)arg;
-    mo_the_sched.holds_none = true; /* only we do */
     int old = mound_gomaxprocs(2);
     STORE(&is_over, 0);
     pthread_t holder;
@@ -201,7 +200,6 @@ IN_RUN(nothing_is_lost_while_processors_are_held_back)
 
 static int a_new_maximum_holds_nothing_back_app(void *arg) {
     (void)arg;
-    mo_the_sched.holds_none = true; /* only we do */
     int old = mound_gomaxprocs(2);
     mo_thread *t = mo_thread_current();
     mo_runtime_enter(t);
@@ -216,6 +214,8 @@ static int a_new_maximum_holds_nothing_back_app(void *arg) {
 IN_RUN(a_new_maximum_holds_nothing_back)
 
 int main(void) {
+    assert_int_equal(mound_init(), 0);
+    mo_the_sched.holds_none = true; /* before any run: only the tests hold any back */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_works_where_two_move_fewer_messages),
         cmocka_unit_test(all_work_where_they_move_more_messages),
