@@ -66,8 +66,10 @@ MOUND_API void mound_gosched(void);
 MOUND_API void mound_goexit(void) MOUND_ATTR(noreturn);
 
 /* How many goroutines run at the same time. n < 1 only asks. Returns the old value. Default: the
- * processors that this process may use, by affinity and the control group's quota.
- * Environment: MOUND_MAXPROCS, 1 to 512. Go: runtime.GOMAXPROCS. */
+ * processors that this process may use, by affinity and the control group's quota. At most so many:
+ * where goroutines do little but send each other values, fewer work as long as they send more of
+ * them so, which is tried out now and then (MOUND_DEBUG=allprocs=1: never). Environment:
+ * MOUND_MAXPROCS, 1 to 512. Go: runtime.GOMAXPROCS. */
 MOUND_API int mound_gomaxprocs(int n);
 /* Goroutines that have not ended; a moment's value. Go: runtime.NumGoroutine. */
 MOUND_API int mound_num_goroutine(void);
