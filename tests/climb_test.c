@@ -5,6 +5,7 @@
 #include "run.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 #include "sched/climb.h"
 #include "sched/sched.h"
@@ -131,7 +132,7 @@ static void counts_may_begin_anew_at_zero(void **state) {
 /* ---------------------------------------------------------------- held back and let go */
 
 typedef MOUND_CHAN(int) int_chan;
-enum { PAIRS = 4, VALUES = 100000 };
+enum { PAIRS = 4, VALUES = 20000 };
 
 typedef struct pair {
     int_chan c;
@@ -141,7 +142,14 @@ typedef struct pair {
 
 static void send_all(void *arg) {
     pair *p = arg;
-    for (int i = 1, n = (int)test_steps(VALUES); i <= n; i++) mound_send(p->c, i);
+    for (int i = 1, n = (int)test_steps(VALUES); i <= n; i++) {
+        mound_send(p->c, i);
+        if (i % 100 == 0) { /* another may have the processor afterwards */
+            mound_sys_enter();
+            if (i % 1000 == 0) sched_yield();
+            mound_sys_exit();
+        }
+    }
     mound_close(p->c);
     mound_waitgroup_done(p->wg);
 }
@@ -184,8 +192,10 @@ static int nothing_is_lost_while_processors_are_held_back_app(void *arg) {
         for (int i = 0; i < PAIRS; i++) {
             pairs[i] = (pair){mound_chan_make(int, i * 8), &wg, 0};
             mound_waitgroup_add(&wg, 2);
-            mound_go(send_all, &pairs[i]);
-            mound_go(receive_all, &pairs[i]);
+            /* The half of them stays in their threads. */
+            mound_go_options o = {.is_pinned = i % 2};
+            must(mound_go_opt(&o, send_all, &pairs[i]) == 0);
+            must(mound_go_opt(&o, receive_all, &pairs[i]) == 0);
         }
         mound_waitgroup_wait(&wg);
         for (int i = 0; i < PAIRS; i++) must(pairs[i].sum == n * (n + 1) / 2);

@@ -194,8 +194,13 @@ static bool no_longer_spinning(mo_m *m) {
 
 /* There are too many, unless somebody else has just given his up. What was queued there is for all;
  * nobody sleeps while it lies there: room is 0 at the most then, so each processor is somebody's,
- * who looks at the global queue before he gives it up. */
+ * who looks at the global queue before he gives it up. Not by a machine that is about to run the
+ * goroutine that only it may run: nobody could hand that over to one that sleeps among the idle.
+ * Its processor is surplus until that one waits. */
 static void give_up_processor(mo_m *m) {
+#if !MO_MUTANT_locked_gives_up
+    if (m->locked_g) return;
+#endif
     mo_lock_acquire(&s->lock);
     if (mo_load_rlx(&s->room) >= 0) { /* lock */
         mo_lock_release(&s->lock);
@@ -361,17 +366,21 @@ static void hand_over(mo_m *m, mo_g *g) {
 /* The goroutine that m belongs to waits. false: the run is over. */
 static bool await_own(mo_m *m) {
     mo_lock_acquire(&s->lock);
+    mo_p *p = m->p;
     m->next_g = m->handed;
     m->handed = NULL;
-    mo_p *p = m->p;
-    bool must_wait = !m->next_g;
+    bool must_wait = !m->next_g || !p;
+    bool is_lost = m->next_g && !p; /* found while this machine had none: to be found again */
+    if (is_lost) mo_global_put_locked(m->next_g, m->next_g, 1);
     if (must_wait) {
+        m->next_g = NULL;
         m->p = NULL;
         m->is_parked = true;
         mo_store_rlx(&m->note, MO_NOTE_SLEEP); /* lock */
     }
     mo_lock_release(&s->lock);
-    if (!must_wait && p) return true;
+    if (!must_wait) return true;
+    if (is_lost) mo_sched_wake();
     if (p) mo_machine_start(p, false);
     mo_thread_publish_here(m->t);
     while (!mo_load_acq(&m->note)) { /* [N] */
