@@ -223,6 +223,19 @@ static int a_new_maximum_holds_nothing_back_app(void *arg) {
 }
 IN_RUN(a_new_maximum_holds_nothing_back)
 
+static int one_processor_is_left_app(void *arg) {
+    (void)arg;
+    int old = mound_gomaxprocs(1);
+    mo_thread *t = mo_thread_current();
+    mo_runtime_enter(t);
+    mo_sched_hold(1); /* decided when there were two */
+    mo_runtime_leave(t);
+    must(__atomic_load_n(&mo_the_sched.held, __ATOMIC_RELAXED) == 0);
+    mound_gomaxprocs(old);
+    return 0;
+}
+IN_RUN(one_processor_is_left)
+
 int main(void) {
     assert_int_equal(mound_init(), 0);
     mo_the_sched.holds_none = true; /* before any run: only the tests hold any back */
@@ -238,6 +251,7 @@ int main(void) {
         cmocka_unit_test(counts_may_begin_anew_at_zero),
         cmocka_unit_test(nothing_is_lost_while_processors_are_held_back),
         cmocka_unit_test(a_new_maximum_holds_nothing_back),
+        cmocka_unit_test(one_processor_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -136,12 +136,17 @@ static int list_one(struct dl_phdr_info *info, size_t size, void *arg) {
     return 0;
 }
 
+static listing begin_listing(void) {
+    segments.num = tls_modules.num = 0;
+    listed_sum = listed_num = 0;
+    return (listing){.ok = true};
+}
+
 bool mo_roots_list_objects(void) {
     mo_lock_acquire(&lock);
     listing l = {.ok = true};
     if (!is_listed) {
-        segments.num = tls_modules.num = 0;
-        listed_sum = listed_num = 0;
+        l = begin_listing();
         dl_iterate_phdr(list_one, &l);
         is_listed = l.ok;
     }
@@ -150,9 +155,7 @@ bool mo_roots_list_objects(void) {
 }
 
 static bool list_without_lock(void) {
-    listing l = {.ok = true};
-    segments.num = tls_modules.num = 0;
-    listed_sum = listed_num = 0;
+    listing l = begin_listing();
     for (struct link_map *m = _r_debug.r_map; m; m = m->l_next) {
         struct dl_phdr_info info = {.dlpi_addr = m->l_addr};
         int num = dlinfo(m, DLINFO_PHDR, &info.dlpi_phdr);

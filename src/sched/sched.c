@@ -731,6 +731,8 @@ void mo_unlock_thread(mo_thread *t) {
 void mo_sched_hold(int32_t num) {
     mo_sched *s = &mo_the_sched;
     mo_lock_acquire(&s->lock);
+    int32_t most = mo_load_rlx(&s->max_procs) - 1; /* lock; num is of an earlier one, perhaps */
+    if (num > most) num = most;
     int32_t more = mo_load_rlx(&s->held) - num; /* lock */
     mo_store_rlx(&s->held, num);                /* lock; others glance */
     mo_add_seq(&s->room, more);                 /* [W] */

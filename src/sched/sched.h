@@ -192,7 +192,7 @@ void *mo_machine_main(void *m);
 void mo_machine_start(mo_p *p, bool is_spinning);
 /* Somebody looks for work, if there is room. */
 void mo_sched_wake(void);
-/* Of the processors that may run so many are held back from now on. */
+/* Of the processors that may run so many are held back from now on, but for one. */
 void mo_sched_hold(int32_t num);
 /* A machine that was woken had work for so long. */
 void mo_sched_note_work(uint64_t ns);
