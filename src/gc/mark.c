@@ -13,12 +13,11 @@
  * place to scan: the start of a piece of an object above OBLET_BYTES, so that several workers share
  * it, or an OS page whose marked objects may have been written since they were scanned.
  *
- * Candidates leave the FIFO in batches, and those whose mark bits stand in one word are marked
- * by one exchange: with several workers an atomic exchange per object costs as much as all the
- * rest of marking it, and neighbours in memory tend to be found together. (Giving each worker
- * its own part of the heap, with plain stores and messages between workers, was as fast on an
- * idle machine and up to thirty times slower on a busy one, where a worker that is not running
- * cannot be helped; see docs/design/gc.md.)
+ * One candidate leaves the FIFO for each that enters, so that fetches and atomic exchanges overlap
+ * with scanning: eight at a time, with one exchange for those whose bits stand in one word, cost
+ * half as much again. (Giving each worker its own part of the heap, with plain stores and messages
+ * between workers, was as fast on an idle machine and up to thirty times slower on a busy one,
+ * where a worker that is not running cannot be helped; see docs/design/gc.md.)
  *
  * Full buffers go to a shared list; a worker that has more than a few candidates shares half
  * when somebody is idle. Ending: a worker without work counts itself idle and looks again; when
@@ -50,16 +49,19 @@
 
 enum {
     FIFO_LEN = MO_VARIETY >= 2 ? 4 : 32, /* power of two */
-    BATCH_LEN = MO_VARIETY >= 2 ? 2 : 8,
     OBLET_BYTES = MO_VARIETY >= 2 ? 1024 : 128 << 10,
     ROOT_CHUNK_BYTES = 256 << 10,
     SHARE_MIN = 4,    /* candidates worth sharing: the oldest of a tree are its largest parts */
     SHARE_EVERY = 64, /* objects between looks at who is idle */
+    TWO_EVERY = 8,    /* objects between two at a time; see drain */
     MAX_CREDIT_NS = 1000000,
     /* Of a processor that a thread wants as well a helper gets three tenths, of an idle one all. */
     HELPER_NICER = 4,
     TELL_BYTES = 128 << 10, /* scanned between two words to the pacer */
     SCAN_AHEAD_WORDS = 64,
+    LINE_BYTES = 64,
+    FETCH_BYTES = 256, /* of an object; of a longer one the rest is fetched while it is scanned */
+    MANY_WORDS = 64,   /* where it pays to look which targets are marked before they are pushed */
 };
 
 enum { TAG_OBLET = 1, TAG_PAGE = 2, TAG_MASK = 7 }; /* low bits of a candidate */
@@ -271,12 +273,12 @@ MO_INLINE bool lane_read(const lane *l, const uintptr_t *p, uintptr_t *out) {
 }
 
 /* The eight words at p. */
-MO_INLINE void lane_scan8(lane *l, const uintptr_t *p, mo_cpu_level level) {
+MO_INLINE void lane_scan8(lane *l, const uintptr_t *p, bool is_long, mo_cpu_level level) {
     uint32_t mask = mo_cpu_in_range8(p, l->base, l->used, level);
     uintptr_t w;
     if (mask == 0) return;
     lane_room(l, 8);
-    if (MO_UNLIKELY(is_dense(mask))) {
+    if (is_long && is_dense(mask)) {
         /* Arrays are often filled with one pointer. */
         bool may_repeat = mo_cpu_peek(&p[0]) == mo_cpu_peek(&p[7]);
         uintptr_t last = 0;
@@ -293,9 +295,10 @@ MO_INLINE void lane_scan8(lane *l, const uintptr_t *p, mo_cpu_level level) {
 /* Words of [lo, lo + bytes); bytes a multiple of 16. */
 MO_INLINE void lane_scan(lane *l, uintptr_t lo, size_t bytes, mo_cpu_level level) {
     const uintptr_t *p = (const uintptr_t *)lo, *end = (const uintptr_t *)(lo + bytes);
+    bool is_long = bytes >= MANY_WORDS * sizeof *p;
     for (; end - p >= 8; p += 8) {
-        __builtin_prefetch(p + SCAN_AHEAD_WORDS);
-        lane_scan8(l, p, level);
+        if (is_long) __builtin_prefetch(p + SCAN_AHEAD_WORDS);
+        lane_scan8(l, p, is_long, level);
     }
     if (p == end) return;
     lane_room(l, 8);
@@ -537,85 +540,59 @@ static MO_NOINLINE bool find_work(mo_marker *m) {
 /* ---------------------------------------------------------------- the loop */
 
 typedef struct fifo_entry {
-    uintptr_t candidate;
-    uint32_t first, info;
+    uintptr_t obj;  /* or a place to scan; then nothing else counts */
+    uint64_t *word; /* with its mark bit */
+    uint32_t first, info, idx;
 } fifo_entry;
 
-/* Finds the span of candidate and fetches what marking it will touch. false: it lies in none. */
+/* Finds the slot of candidate and fetches what marking it will touch. false: it lies in none. */
 MO_INLINE bool prefetch(uintptr_t candidate, uintptr_t base, fifo_entry *out) {
-    out->candidate = candidate;
+    out->obj = candidate;
     if (MO_UNLIKELY(candidate & TAG_MASK)) return true;
     uint32_t page = (uint32_t)((candidate - base) >> MO_PAGE_SHIFT);
-    out->info = mo_load_acq(&mo_map.info[page]); /* [Y] pairs with heap.c [Z] */
-    if (MO_UNLIKELY(out->info == 0)) return false;
-    out->first = mo_info_first_page(page, out->info);
-    const uint64_t *mark = &mo_map.mark[(size_t)out->first * MO_BITS_PAGE_WORDS];
-    __builtin_prefetch(mark, 1);
-    /* Nobody will look into noscan memory; a choice of address, not a branch. */
-    uintptr_t look = mo_info_kind(out->info) == MO_KIND_NOSCAN ? (uintptr_t)mark : candidate;
-    __builtin_prefetch((const void *)look, 0);
+    uint32_t info = mo_load_acq(&mo_map.info[page]); /* [Y] pairs with heap.c [Z] */
+    if (MO_UNLIKELY(info == 0)) return false;
+    out->info = info;
+    out->first = mo_info_first_page(page, info);
+    const mo_size_class *sc = &mo_size_classes[info & 0xff];
+    uintptr_t start = base + ((uintptr_t)out->first << MO_PAGE_SHIFT);
+    uint32_t idx = (uint32_t)(((candidate - start) * (uint64_t)sc->magic) >> 32);
+    if (MO_UNLIKELY(idx >= sc->nelems)) return false; /* the rest of the span */
+    out->idx = idx;
+    out->obj = start + (uintptr_t)idx * sc->bytes;
+#if MO_MUTANT_mark_no_interior
+    if (out->obj != candidate) return false;
+#endif
+    out->word = &mo_map.mark[(size_t)out->first * MO_BITS_PAGE_WORDS + idx / 64];
+    __builtin_prefetch(out->word, 1);
+    if (mo_info_kind(info) == MO_KIND_NOSCAN) return true; /* nobody will look into it */
+    __builtin_prefetch((const void *)out->obj, 0);
+    size_t bytes = mo_min(sc->bytes, FETCH_BYTES);
+    for (size_t off = LINE_BYTES; off < bytes; off += LINE_BYTES)
+        __builtin_prefetch((const void *)(out->obj + off), 0);
     return true;
 }
 
-typedef struct target {
-    uint64_t *word;
-    uint64_t bit; /* 0: nothing to mark */
-    uintptr_t obj;
-} target;
-
-MO_INLINE target resolve(const fifo_entry *e, uintptr_t base) {
-    const mo_size_class *sc = &mo_size_classes[e->info & 0xff];
-    uintptr_t start = base + ((uintptr_t)e->first << MO_PAGE_SHIFT);
-    uint32_t idx = (uint32_t)(((e->candidate - start) * (uint64_t)sc->magic) >> 32);
-    target t = {&mo_map.mark[(size_t)e->first * MO_BITS_PAGE_WORDS + idx / 64],
-                (uint64_t)1 << (idx % 64), start + (uintptr_t)idx * sc->bytes};
-    if (MO_UNLIKELY(idx >= sc->nelems)) t.bit = 0;
-#if MO_MUTANT_mark_no_interior
-    if (t.obj != e->candidate) t.bit = 0;
-#endif
-    return t;
-}
-
-/* Sets bits in a word of mark bits; returns those that were clear. */
-MO_INLINE uint64_t mark_bits(uint64_t *word, uint64_t bits, bool parallel) {
+/* False: it was set before. */
+MO_INLINE bool mark_bit(uint64_t *word, uint64_t bit, bool parallel) {
     uint64_t was = mo_load_rlx(word); /* M1: the exchange decides between two that both see 0 */
-    bits &= ~was;
-    if (bits == 0) return 0;
+    if (was & bit) return false;
 #if MO_MUTANT_mark_plain_or
     parallel = false;
 #endif
-    if (parallel)
-        return bits & ~mo_fetch_or_rlx(word, bits); /* M1; objects were published by the stop */
-    *word = was | bits;
-    return bits;
+    if (parallel) /* M1; objects were published by the stop */
+        return !(mo_fetch_or_rlx(word, bit) & bit);
+    *word = was | bit;
+    return true;
 }
 
-/* Marks and scans n entries of the FIFO from head on. */
-MO_INLINE void process(lane *l, const fifo_entry *fifo, uint32_t head, uint32_t n, bool parallel,
-                       mo_cpu_level level) {
-    target t[BATCH_LEN];
-    for (uint32_t i = 0; i < n; i++) {
-        const fifo_entry *e = &fifo[(head + i) % FIFO_LEN];
-        if (MO_UNLIKELY(e->candidate & TAG_MASK)) {
-            t[i].bit = 0;
-            t[i].word = NULL;
-            scan_place(l, e->candidate, level);
-        } else {
-            t[i] = resolve(e, l->base);
-        }
+MO_INLINE void process(lane *l, const fifo_entry *e, bool parallel, mo_cpu_level level) {
+    if (MO_UNLIKELY(e->obj & TAG_MASK)) {
+        scan_place(l, e->obj, level);
+        return;
     }
-    for (uint32_t i = 0, next; i < n; i = next) {
-        uint64_t bits = t[i].bit;
-        for (next = i + 1; next < n && t[next].word == t[i].word; next++) bits |= t[next].bit;
-        if (bits == 0) continue;
-        bits = mark_bits(t[i].word, bits, parallel);
-        for (uint32_t k = i; bits != 0 && k < next; k++) {
-            if (!(t[k].bit & bits)) continue;
-            bits &= ~t[k].bit; /* two candidates of one object: once */
-            const fifo_entry *e = &fifo[(head + k) % FIFO_LEN];
-            scan_object(l, e->first, e->info, t[k].obj, level);
-        }
-    }
+    if (!mark_bit(e->word, (uint64_t)1 << (e->idx % 64), parallel)) return;
+    scan_object(l, e->first, e->info, e->obj, level);
 }
 
 /* Others may want the processor: with a sleep of a fraction of a millisecond a thread that serves
@@ -638,7 +615,7 @@ static MO_NOINLINE void tell_pacer(mo_marker *m) {
 
 MO_INLINE void drain(mo_marker *m, bool parallel, mo_cpu_level level) {
     fifo_entry fifo[FIFO_LEN];
-    uint32_t head = 0, tail = 0, since_share = 0;
+    uint32_t head = 0, tail = 0, num = 0;
     lane l = {.m = m, .base = mo_map.base, .used = heap_bytes()};
     lane_enter(&l);
     for (;;) {
@@ -655,11 +632,12 @@ MO_INLINE void drain(mo_marker *m, bool parallel, mo_cpu_level level) {
             lane_enter(&l);
             continue;
         }
-        uint32_t n = parallel ? (uint32_t)mo_min(tail - head, BATCH_LEN) : 1;
-        process(&l, fifo, head, n, parallel, level);
-        head += n;
-        if (parallel && (since_share += n) >= SHARE_EVERY) {
-            since_share = 0;
+        process(&l, &fifo[head++ % FIFO_LEN], parallel, level);
+        /* The parts of a regular tree would be walked in step, at addresses that lie apart by
+         * powers of two and displace each other from the cache: now and then one falls behind. */
+        if (++num % TWO_EVERY == 0 && head != tail)
+            process(&l, &fifo[head++ % FIFO_LEN], parallel, level);
+        if (parallel && num % SHARE_EVERY == 0) {
             if (m->bytes + m->page_bytes - m->told_bytes >= TELL_BYTES) tell_pacer(m);
             if (l.num >= SHARE_MIN && mo_load_rlx(&g.idle) > 0 &&
                 !mo_workbuf_has_full(&g.pool)) { /* a hint */
