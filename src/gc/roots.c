@@ -369,7 +369,7 @@ static bool live_range(const mo_g *g, uintptr_t *lo, uintptr_t *hi) {
 #endif
     if (state != MO_G_RUNNABLE && state != MO_G_WAITING) return false; /* a thread's has no stack */
     *lo = mo_load_rlx(&g->context.sp);                                 /* see above */
-    *hi = mo_load_rlx(&g->stack.hi);                                   /* likewise */
+    *hi = mo_load_acq(&g->stack.hi);                                   /* [S] pairs with g.c [S] */
     return *lo % 8 == 0 && *lo < *hi && *lo >= mo_load_rlx(&g->stack.lo); /* likewise */
 }
 

@@ -4,6 +4,8 @@
  * Locks   g lock.
  * Order   [G] the number of records grows with release after the slab is in its place: who counts
  *         them without the lock finds each.
+ *         [S] a mark worker may look at a record that gets a stack: one that sees its upper end
+ *         sees its lower end too, and no range that reaches from an older stack into it.
  * Fails   -ENOMEM: the system refuses memory for a record or a stack.
  */
 #include "sched/g.h"
@@ -66,12 +68,14 @@ mo_g *mo_g_alloc(size_t stack_bytes, int *error) {
     *error = -ENOMEM;
     if (!g) return NULL;
     if (g->stack.lo == 0) {
-        *error = mo_stack_alloc(stack_bytes, &g->stack);
+        mo_stack stack;
+        *error = mo_stack_alloc(stack_bytes, &stack);
         if (*error < 0) {
-            g->stack.lo = 0;
             mo_g_free(g);
             return NULL;
         }
+        mo_store_rlx(&g->stack.lo, stack.lo); /* published by hi */
+        mo_store_rel(&g->stack.hi, stack.hi); /* [S] pairs with roots.c [S] */
         mo_fiber_open(g);
     }
     *error = 0;
