@@ -194,7 +194,8 @@ static void fill_stats(mound_mem_stats *s) {
     s->heap_inuse_bytes = h->inuse_pages << MO_PAGE_SHIFT;
     s->heap_idle_bytes = h->pages.num_free << MO_PAGE_SHIFT;
     s->heap_released_bytes = h->pages.num_released << MO_PAGE_SHIFT;
-    s->metadata_bytes = h->committed_table_bytes + mo_os_mapped_bytes();
+    uint64_t tables = mo_load_rlx(&h->committed_table_bytes); /* statistics */
+    s->metadata_bytes = tables + mo_os_mapped_bytes();
     mo_lock_release(&h->lock);
     s->heap_marked_bytes = gc->marked_bytes;
     s->heap_goal_bytes = mo_load_rlx(&gc->goal_bytes); /* statistics */

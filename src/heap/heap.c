@@ -99,7 +99,7 @@ void mo_heap_fini(void) {
 static bool commit_table(size_t table_off, size_t first_byte, size_t bytes) {
     uintptr_t lo = mo_align_down(side.base + table_off + first_byte, MO_OS_PAGE_BYTES);
     uintptr_t hi = mo_align_up(side.base + table_off + first_byte + bytes, MO_OS_PAGE_BYTES);
-    mo_the_heap.committed_table_bytes += hi - lo;
+    mo_add_owned_rlx(&mo_the_heap.committed_table_bytes, hi - lo); /* heap lock */
     mo_os_no_dump(lo, hi - lo, false);
     return mo_os_commit(lo, hi - lo);
 }

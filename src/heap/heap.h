@@ -14,10 +14,10 @@ enum {
 typedef struct mo_heap {
     mo_lock lock; /* pages */
     mo_page_alloc pages;
-    uint64_t inuse_pages;  /* in spans; heap lock */
-    size_t reserved_bytes; /* const after start */
-    size_t table_bytes;    /* const: reserved for side tables */
-    uint64_t committed_table_bytes;
+    uint64_t inuse_pages;           /* in spans; heap lock */
+    size_t reserved_bytes;          /* const after start */
+    size_t table_bytes;             /* const: reserved for side tables */
+    uint64_t committed_table_bytes; /* atomic reads */
     uint64_t limit_pages; /* atomic: beyond so many with memory, free ones are given back first */
     uint64_t low_pages;   /* atomic: runs_low is called below so many free pages that have memory */
     uint32_t sweepgen;    /* counts collections; a span with an older one is unswept */
