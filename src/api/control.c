@@ -9,7 +9,6 @@
 #include "gc/specials.h"
 #include "gc/start.h"
 #include "mound.h"
-#include "sys/os_mem.h"
 
 #define TEXT_OF(x) #x
 #define TEXT(x) TEXT_OF(x)
@@ -194,8 +193,7 @@ static void fill_stats(mound_mem_stats *s) {
     s->heap_inuse_bytes = h->inuse_pages << MO_PAGE_SHIFT;
     s->heap_idle_bytes = h->pages.num_free << MO_PAGE_SHIFT;
     s->heap_released_bytes = h->pages.num_released << MO_PAGE_SHIFT;
-    uint64_t tables = mo_load_rlx(&h->committed_table_bytes); /* statistics */
-    s->metadata_bytes = tables + mo_os_mapped_bytes();
+    s->metadata_bytes = mo_pacer_metadata_bytes();
     mo_lock_release(&h->lock);
     s->heap_marked_bytes = gc->marked_bytes;
     s->heap_goal_bytes = mo_load_rlx(&gc->goal_bytes); /* statistics */

@@ -141,12 +141,15 @@ mo_pace_plan mo_pace_next(const mo_pace_facts *f) {
 
 /* ---------------------------------------------------------------- the limit */
 
+uint64_t mo_pacer_metadata_bytes(void) {
+    return mo_load_rlx(&mo_the_heap.committed_table_bytes) /* an estimate */ + mo_os_mapped_bytes();
+}
+
 uint64_t mo_pacer_used_bytes(void) {
     mo_heap *h = &mo_the_heap;
     uint64_t pages =
         mo_load_rlx(&h->pages.num_pages) - mo_load_rlx(&h->pages.num_released); /* an estimate */
-    uint64_t tables = mo_load_rlx(&h->committed_table_bytes);                   /* likewise */
-    return (pages << MO_PAGE_SHIFT) + tables + mo_os_mapped_bytes();
+    return (pages << MO_PAGE_SHIFT) + mo_pacer_metadata_bytes();
 }
 
 /* What the limit leaves for objects: less tables and buffers, less the gaps between objects as they
@@ -155,9 +158,7 @@ static uint64_t limit_for_objects(void) {
     mo_gc *gc = &mo_the_gc;
     if (gc->memory_limit == INT64_MAX) return UINT64_MAX;
     uint64_t limit = (uint64_t)gc->memory_limit - (uint64_t)gc->memory_limit / 32;
-    uint64_t other = mo_load_rlx(&mo_the_heap.committed_table_bytes); /* an estimate */
-    other += mo_os_mapped_bytes();
-    other += gc->gap_bytes;
+    uint64_t other = mo_pacer_metadata_bytes() + gc->gap_bytes;
     return limit - mo_min(limit, other);
 }
 
@@ -166,8 +167,7 @@ static void set_page_limit(void) {
     uint64_t pages = UINT64_MAX;
     if (gc->memory_limit != INT64_MAX) {
         uint64_t limit = (uint64_t)gc->memory_limit;
-        uint64_t tables = mo_load_rlx(&mo_the_heap.committed_table_bytes); /* an estimate */
-        limit -= mo_min(limit, tables + mo_os_mapped_bytes());
+        limit -= mo_min(limit, mo_pacer_metadata_bytes());
         pages = limit >> MO_PAGE_SHIFT;
     }
     mo_store_rlx(&mo_the_heap.limit_pages, pages); /* read without the lock, an estimate */

@@ -33,6 +33,8 @@ mo_pace_plan mo_pace_next(const mo_pace_facts *facts);
 /* What counts against the memory limit: the heap's pages that were not given back, its tables, the
  * runtime's own memory. */
 uint64_t mo_pacer_used_bytes(void);
+/* Of these, tables and the runtime's own memory. */
+uint64_t mo_pacer_metadata_bytes(void);
 
 typedef enum mo_pace_phase {
     MO_PACE_OFF,
