@@ -104,8 +104,8 @@ static int a_ticker_ticks_app(void *arg) {
     mound_timer *t = mound_ticker_new(MOUND_MS(2));
     for (int i = 0; i < 5; i++) must(mound_recv_any(mound_timer_chan(t)));
     must(since(begin) >= MOUND_MS(10));
-    mound_timer_reset(t, MOUND_MS(4));
     begin = mound_now_ns();
+    mound_timer_reset(t, MOUND_MS(4));
     for (int i = 0; i < 3; i++) must(mound_recv_any(mound_timer_chan(t)));
     must(since(begin) >= MOUND_MS(12));
     mound_timer_stop(t);
@@ -190,6 +190,34 @@ static int timers_are_reset_while_they_go_off_app(void *arg) {
     return 0;
 }
 IN_RUN(timers_are_reset_while_they_go_off)
+
+/* One that is just going off, on whatever thread, when it is reset or stopped: what was to come of
+ * that comes no more. */
+static int nothing_of_before_comes_after_a_reset_app(void *arg) {
+    (void)arg;
+    int64_t before = 0;
+    mound_timer *t = mound_timer_new(1), *ticker = mound_ticker_new(1);
+    for (int64_t end = mound_now_ns() + MOUND_SEC(2), i = 0; mound_now_ns() < end; i++) {
+        int64_t due = mound_now_ns() + MOUND_US(20);
+        mound_timer_reset(t, MOUND_US(20));
+        mound_timer_reset(ticker, MOUND_US(20));
+        while (mound_now_ns() < due + i * 37 % MOUND_US(5)) continue;
+        int64_t begin = mound_now_ns();
+        mound_timer_reset(t, MOUND_US(60));
+        mound_timer_reset(ticker, MOUND_US(60));
+        while (mound_now_ns() < begin + MOUND_US(50)) continue;
+        bool none = mound_len(mound_timer_chan(t)) == 0;
+        bool no_tick = mound_len(mound_timer_chan(ticker)) == 0;
+        must((none && no_tick) || since(begin) >= MOUND_US(60));
+        must(mound_recv(mound_timer_chan(t), &before));
+        must(before >= begin + MOUND_US(60));
+        must(mound_recv(mound_timer_chan(ticker), &before));
+        must(before >= begin + MOUND_US(60));
+    }
+    mound_timer_stop(ticker);
+    return 0;
+}
+IN_RUN(nothing_of_before_comes_after_a_reset)
 
 static int leftover;
 static int leave_timers_app(void *arg) {
@@ -297,6 +325,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_million_timers),
         cmocka_unit_test(a_timer_that_is_on_is_kept),
         cmocka_unit_test(timers_are_reset_while_they_go_off),
+        cmocka_unit_test(nothing_of_before_comes_after_a_reset),
         cmocka_unit_test(the_end_of_a_run_turns_timers_off),
         cmocka_unit_test(cancel_ends_all_below),
         cmocka_unit_test(time_ends_a_context),

@@ -4,9 +4,10 @@
  * to it, and that is a root.
  *
  * Floor   types.
- * Locks   the set's lock inside timers.c; the channel's in chan.c. What fires and what stops the
- *         same timer at the same time is put in order by the object's own spin lock: after a stop
- *         or a reset the channel is empty, and what is about to fire finds itself off.
+ * Locks   the object's own spin lock, then the set's in timers.c or the channel's in chan.c. What
+ *         fires and what stops the same timer at the same time is put in order by the object's:
+ *         after a stop or a reset the channel is empty, and what is about to fire finds itself off
+ *         or not yet due.
  */
 #include <errno.h>
 #include <time.h>
@@ -21,6 +22,8 @@ struct mound_timer {
     mo_timer timer;
     uint32_t lock; /* spin */
     bool is_on;    /* lock */
+    /* lock: goes off at due_ns or later, or it is a firing of before; period_ns 0: once */
+    uint64_t due_ns, period_ns;
     mound_chan *chan;
     void (*fn)(void *arg); /* chan is NULL */
     void *arg;
@@ -90,15 +93,22 @@ static void fire(mo_thread *t, void *arg) {
     mo_g *ready = NULL;
     void (*fn)(void *arg) = NULL;
     void *fn_arg = NULL;
+    uint64_t now_ns = mo_clock_ns();
     mo_spin_lock(&timer->lock);
-    if (timer->is_on) {
-        int64_t now = mound_now_ns();
-        if (!timer->is_ticker) timer->is_on = false;
+    /* The set's lock is not held: it may have been reset since it was found due. */
+    bool is_due = now_ns >= timer->due_ns;
+#if MO_MUTANT_timer_fires_stale
+    is_due = true;
+#endif
+    if (timer->is_on && is_due) {
+        uint64_t period = timer->period_ns;
+        timer->is_on = period != 0;
+        if (period) timer->due_ns += period * (1 + (now_ns - timer->due_ns) / period);
         fn = timer->fn;
         fn_arg = timer->arg;
         if (timer->chan) {
             mo_spin_lock(&timer->chan->lock);
-            mo_chan_try_send_locked(timer->chan, &now, &ready);
+            mo_chan_try_send_locked(timer->chan, &now_ns, &ready);
             mo_spin_unlock(&timer->chan->lock);
         }
     }
@@ -122,27 +132,26 @@ static void drain(mound_chan *c) {
 static int restart(mound_timer *timer, bool on, int64_t ns) {
     mo_thread *t = mo_start_current();
     bool ok = true;
-    uint64_t when_ns = when(ns);
+    uint64_t due_ns = when(ns);
     mo_runtime_enter(t);
+    mo_timers *set = mo_sched_timers(t);
+    if (on && !set) {
+        mo_runtime_leave(t);
+        mo_misuse("a timer needs a run: call mound_run first");
+    }
     mo_spin_lock(&timer->lock);
     bool was_on = timer->is_on;
-    timer->is_on = false; /* what is about to fire does nothing */
     drain(timer->chan);
-    mo_spin_unlock(&timer->lock);
-    mo_timer_stop(&timer->timer);
     if (on) {
-        mo_spin_lock(&timer->lock);
-        timer->is_on = true;
-        mo_spin_unlock(&timer->lock);
-        mo_timers *set = mo_sched_timers(t);
-        if (!set) {
-            mo_runtime_leave(t);
-            mo_misuse("a timer needs a run: call mound_run first");
-        }
-        uint64_t period = timer->is_ticker ? (uint64_t)ns : 0;
-        mo_timer_start(&timer->timer, set, when_ns, period, &ok);
-        if (ok) mo_sched_timer_added(t, when_ns);
+        timer->due_ns = due_ns;
+        timer->period_ns = timer->is_ticker ? (uint64_t)ns : 0;
+        mo_timer_start(&timer->timer, set, due_ns, timer->period_ns, &ok);
+    } else {
+        mo_timer_stop(&timer->timer);
     }
+    timer->is_on = on;
+    mo_spin_unlock(&timer->lock);
+    if (on && ok) mo_sched_timer_added(t, due_ns);
     mo_runtime_leave(t);
     if (!ok) no_memory();
     return was_on;
