@@ -752,7 +752,7 @@ int mo_set_max_procs(mo_thread *t, int n) {
         mo_store_rlx(&s->held, 0);                             /* lock; others glance */
     }
     mo_lock_release(&s->lock);
-    if (n > old) mo_sched_wake();
+    if (n >= 1) mo_sched_wake(); /* if there is more room; what was held back is let go, too */
     return old;
 }
 

@@ -3,36 +3,34 @@
  * A producer makes goroutines ready: it puts them into its own queue, then looks whether a
  * processor is free and nobody looks for work already; if so it wakes a machine. A machine that
  * finds nothing gives its processor up (room), says that it does not look any more (num_spinning),
- * then looks at the queues once more, and sleeps. A timer's sleeper stores until when it sleeps,
- * then looks at the first timer; who starts a timer stores it, then looks until when is slept.
+ * then looks at the queues once more, and sleeps. A holder holds one processor back for a while:
+ * room may be less than 0 then, and a machine that sees it, and still finds it so under the lock,
+ * gives its processor up and sleeps without a look.
  *
  * Checked: when all has come to rest no work lies in a queue beside a free processor whose machine
- * sleeps, the count of machines that look is right, and no timer is due that nobody sleeps for.
- * Steps interleave as on a sequentially consistent machine; the mutants are steps in another order.
+ * sleeps, and the count of machines that look is right. Steps interleave
+ * as on a sequentially consistent machine; the mutants are steps in another order.
  *
- * mutants: NO_LAST_LOOK LOOKS_FIRST SPIN_BEFORE_PUT KEEPS_SPINNING TIMER_UNSEEN WAKES_WITHOUT_WORD
+ * mutants: NO_LAST_LOOK LOOKS_FIRST SPIN_BEFORE_PUT KEEPS_SPINNING
+ * mutants: GIVES_UP_UNLOCKED GIVES_UP_SPINNING
  *
  *   NO_LAST_LOOK           the machine sleeps without looking once more
  *   LOOKS_FIRST            it looks first and gives its processor up then
  *   SPIN_BEFORE_PUT        the producer looks for a free processor before the work is in the queue
  *   KEEPS_SPINNING         a machine sleeps and counts as looking
- *   TIMER_UNSEEN           the sleeper looks at the first timer before its word is 0
- *   WAKES_WITHOUT_WORD     who starts a timer wakes the sleeper and does not change its word
+ *   GIVES_UP_UNLOCKED      a machine does not look at room again under the lock
+ *   GIVES_UP_SPINNING      one that gives its processor up still counts as looking
  */
 #define WORK 2
 #define MACHINES 3
 
 byte queue;              /* goroutines in the producer's queue */
-byte room = 2;           /* processors nobody has */
+short room = 2;          /* processors nobody has, less those held back */
 byte num_spinning;
 bool awake[MACHINES];    /* has a processor */
 bool idle[MACHINES] = true; /* in the list of those that sleep */
 bool spins[MACHINES];
 byte num_done, producers = 1;
-
-bool timer_set;          /* a timer stands in the heap */
-bool sleeps_until;       /* somebody sleeps until the first timer */
-bool note, sleeper_asleep, adder_done;
 
 inline wake() {
     atomic { /* the exchange of num_spinning from 0 to 1 */
@@ -92,6 +90,30 @@ active [MACHINES] proctype machine() {
     bool claimed, found;
     end: do
     :: awake[me] ->
+        if
+        :: room < 0 -> /* a glance */
+            atomic { /* the lock */
+                if
+#ifdef GIVES_UP_UNLOCKED
+                :: true ->
+#else
+                :: room < 0 ->
+#endif
+                    if
+#ifndef GIVES_UP_SPINNING
+                    :: spins[me] -> spins[me] = false; num_spinning--
+#endif
+                    :: else -> skip
+                    fi;
+                    room++;
+                    awake[me] = false;
+                    idle[me] = true;
+                    goto end
+                :: else -> skip
+                fi
+            }
+        :: else -> skip
+        fi;
         /* look */
         atomic {
             if
@@ -149,44 +171,11 @@ active [MACHINES] proctype machine() {
     od
 }
 
-/* ---- timers */
-
-active proctype adder() {
-    timer_set = true;
-    if
-    :: !sleeps_until -> /* whoever sleeps without a time is to look again */
-#ifndef WAKES_WITHOUT_WORD
-        note = true;
-#endif
-        sleeper_asleep = false /* who is not asleep yet does not notice */
-    :: else -> skip
-    fi;
-    adder_done = true
-}
-
-active proctype sleeper() {
-    bool saw;
-again:
-    note = false;
-#ifdef TIMER_UNSEEN
-    saw = timer_set;
-    note = false;
-    sleeps_until = saw;
-#else
-    sleeps_until = timer_set;
-    saw = timer_set;
-    if
-    :: saw != sleeps_until -> goto again
-    :: else -> skip
-    fi;
-#endif
-    atomic { /* the system compares the word and lets it sleep */
-        if
-        :: note -> goto again
-        :: else -> sleeper_asleep = true
-        fi
-    };
-    end: !sleeper_asleep -> goto again
+active proctype holder() {
+    bool claimed;
+    room--;
+    room++;
+    wake()
 }
 
 /* Nothing can move any more: machines sleep, the producer has ended. */
@@ -195,7 +184,6 @@ active proctype rest() {
         timeout -> ;
         assert(!(queue > 0 && room > 0));
         assert(num_spinning == 0);
-        assert(num_done == WORK);
-        assert(!(adder_done && sleeper_asleep && timer_set && !sleeps_until))
+        assert(num_done == WORK)
     }
 }
