@@ -352,6 +352,44 @@ static void nothing_is_lost_when_the_table_of_roots_cannot_grow(void **state) {
     if (test_exit_status(&d) != 0) fail_msg("wait status 0x%x: %s", (unsigned)d.status, d.text);
 }
 
+/* Words that differ in many places, between so many that agree in bits 3 to 8 that a buffer is full
+ * before them and again soon after. */
+static void drop_words(void *arg) {
+    enum { AGREE = 512, DIFFER = 63, BEHIND = 300 };
+    size_t before = (size_t)(uintptr_t)arg, num = before + DIFFER + BEHIND;
+    setenv("MOUND_GOGC", "off", 1);
+    mound_gc();
+    char **block = calloc(num, sizeof *block);
+    size_t **differ = (size_t **)block + before;
+    if (mound_root_add(block, num * sizeof *block) != 0) lost("mound_root_add", 0);
+    for (size_t i = 0; i < num; i++) {
+        if (i - before < DIFFER) continue;
+        block[i] = mound_alloc(AGREE);
+        if ((uintptr_t)block[i] % AGREE != 0) lost("alignment", i);
+    }
+    for (size_t i = 0; i < DIFFER; i++) {
+        size_t *x;
+        do x = mound_alloc(64);
+        while ((uintptr_t)x / 64 % 8 != i / 8);
+        for (size_t k = 0; k < 8; k++) x[k] = ~i;
+        differ[i] = x + i % 8;
+    }
+    mo_os_fault_from(1);
+    mound_gc();
+    mo_os_fault_from(0);
+    for (size_t i = 0; i < 1000; i++) mound_keep_alive(memset(mound_alloc(64), 0x77, 64));
+    for (size_t i = 0; i < DIFFER; i++)
+        if (*differ[i] != ~i) lost("word between many that agree", i);
+}
+
+static void nothing_is_lost_that_was_seen_but_dropped(void **state) {
+    (void)state;
+    for (size_t before = 600; before < 1200; before += 50) {
+        test_death d = test_die(drop_words, (void *)before);
+        if (test_exit_status(&d) != 0) fail_msg("wait status 0x%x: %s", (unsigned)d.status, d.text);
+    }
+}
+
 /* ---------------------------------------------------------------- real limits */
 
 static bool limits_work(void) {
@@ -505,6 +543,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_lost_when_there_are_no_mark_buffers),
         cmocka_unit_test(nothing_is_lost_when_the_table_of_roots_cannot_grow),
+        cmocka_unit_test(nothing_is_lost_that_was_seen_but_dropped),
         cmocka_unit_test(each_single_call_may_be_refused),
         cmocka_unit_test(all_calls_from_any_on_may_be_refused),
         cmocka_unit_test(try_alloc_gives_null_and_the_heap_stays_usable),

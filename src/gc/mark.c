@@ -61,7 +61,8 @@ enum {
     SCAN_AHEAD_WORDS = 64,
     LINE_BYTES = 64,
     FETCH_BYTES = 256, /* of an object; of a longer one the rest is fetched while it is scanned */
-    MANY_WORDS = 64,   /* where it pays to look which targets are marked before they are pushed */
+    SEEN_LEN = 64,
+    MANY_WORDS = 64, /* where it pays to look which targets are marked before they are pushed */
 };
 
 enum { TAG_OBLET = 1, TAG_PAGE = 2, TAG_MASK = 7 }; /* low bits of a candidate */
@@ -77,6 +78,9 @@ typedef struct mo_marker {
     uint32_t id;          /* 0 .. num_workers - 1 */
     uint32_t seen_go;     /* helper: the run before its first, set by who starts it */
     mo_workbuf first;     /* so that a worker can work even if memory is exhausted */
+    /* Ambiguous words that it met in this mark, and that are marked or in a buffer: they need not
+     * be pushed again. What lies where they point and was free then is black if it is no more. */
+    uintptr_t seen[SEEN_LEN];
 } mo_marker;
 
 typedef struct root_range {
@@ -106,12 +110,17 @@ static MO_GLOBAL struct {
 
 /* ---------------------------------------------------------------- one worker */
 
+static void forget_seen(mo_marker *m) { memset(m->seen, 0, sizeof m->seen); }
+
 static MO_NOINLINE void buffer_full(mo_marker *m) {
     mo_workbuf *fresh = mo_workbuf_get(&g.pool);
     if (!fresh) {
         mo_store_rlx(&g.overflow, 1); /* read after all workers ended */
         /* Drops the newest; callers want room for up to 64. */
         m->buf->num = (uint32_t)mo_min(m->buf->num, MO_WORKBUF_ITEMS / 2);
+#if !MO_MUTANT_mark_seen_though_dropped
+        forget_seen(m);
+#endif
         return;
     }
     if (m->buf == &m->first) {
@@ -158,11 +167,16 @@ MO_INLINE void scan_words(mo_marker *m, uintptr_t lo, uintptr_t hi) {
 }
 
 /* The same for words that may also be one past the end of an object: where w is exactly a slot's
- * base, the slot before it counts too, unless its object is known to end before. */
+ * base, the slot before it counts too, unless its object is known to end before. The same few words
+ * come again and again, within a frame and from stack to stack: see seen. */
 MO_INLINE void scan_ambiguous(mo_marker *m, uintptr_t lo, uintptr_t hi) {
     uintptr_t base = mo_map.base, used = heap_bytes();
     for (const uintptr_t *p = (const uintptr_t *)lo; p < (const uintptr_t *)hi; p++) {
         uintptr_t w = mo_cpu_peek(p);
+        if (MO_LIKELY(w - base > used)) continue;
+        uintptr_t *seen = &m->seen[w / 8 % SEEN_LEN];
+        if (*seen == w) continue;
+        *seen = w;
         if (w - base < used) push(m, w & ~(uintptr_t)7);
 #if !MO_MUTANT_mark_forgets_ends
         if ((w & 15) == 0 && w - 1 - base < used) {
@@ -904,9 +918,13 @@ static void recover_from_overflow(mo_marker *m) {
 }
 
 void mo_mark_begin(void) {
-    for (uint32_t i = 0; i < MO_MARK_MAX_WORKERS && g.marker[i]; i++)
-        g.marker[i]->bytes = g.marker[i]->objects = g.marker[i]->page_bytes =
-            g.marker[i]->told_bytes = 0;
+    for (uint32_t i = 0; i < MO_MARK_MAX_WORKERS && g.marker[i]; i++) {
+        mo_marker *m = g.marker[i];
+        m->bytes = m->objects = m->page_bytes = m->told_bytes = 0;
+#if !MO_MUTANT_mark_seen_before
+        forget_seen(m);
+#endif
+    }
     g.root_bytes = g.cpu_ns = 0;
     g.helper_cpu_ns = 0;
     /* overflow may be set already: by a root that could not be noted */

@@ -373,15 +373,20 @@ static bool live_range(const mo_g *g, uintptr_t *lo, uintptr_t *hi) {
     return *lo % 8 == 0 && *lo < *hi && *lo >= mo_load_rlx(&g->stack.lo); /* likewise */
 }
 
-/* The words are on as many pages, none of them near: the first lines of some are asked for at once.
- */
+/* The words are on as many pages, none of them near, and records are many lines apart: the first
+ * lines of some stacks, and records soon needed, are asked for at once. */
 static void scan_goroutines(struct mo_marker *m, uint32_t worker, uint32_t group) {
-    enum { AHEAD = 8, LINES = 6 };
+    enum { AHEAD = 8, LINES = 8 };
     uint64_t first = (uint64_t)group * GROUP, end = mo_min(first + GROUP, mo_g_count());
     uintptr_t lo[AHEAD], hi[AHEAD];
     (void)worker;
     for (uint64_t i = first; i < end; i += AHEAD) {
         uint32_t num = 0;
+        for (uint64_t k = i + 2 * AHEAD; k < mo_min(i + 3 * AHEAD, end); k++) {
+            const mo_g *g = mo_g_at(k);
+            __builtin_prefetch(&g->context);
+            __builtin_prefetch(&g->stack.hi);
+        }
         for (uint64_t k = i; k < mo_min(i + AHEAD, end); k++) {
             if (!live_range(mo_g_at(k), &lo[num], &hi[num])) continue;
             for (uintptr_t at = lo[num]; at < hi[num] && at < lo[num] + LINES * 64; at += 64)
