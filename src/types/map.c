@@ -70,7 +70,7 @@ MO_INLINE bool is_same(const mound_map *m, mound_key_kind kind, const void *slot
     case MOUND_KEY_STRING:
         memcpy(&s, slot, sizeof s);
         return (uint64_t)s.len == k->word &&
-               same_bytes((const unsigned char *)s.ptr, k->addr, k->word);
+               (s.ptr == k->addr || same_bytes((const unsigned char *)s.ptr, k->addr, k->word));
     case MOUND_KEY_BYTES: return memcmp(slot, k->addr, m->key_bytes) == 0;
     case MOUND_KEY_TYPE: break;
     }
@@ -175,31 +175,47 @@ MO_INLINE unsigned char *take_slot(const mound_map *m, mo_table *t, uint64_t has
     }
 }
 
+/* The usual sizes as constants: a call of libc's takes longer. */
 MO_INLINE void copy_slot(const mound_map *m, unsigned char *to, const unsigned char *from) {
-    if (m->slot_bytes == 16)
-        memcpy(to, from, 16);
-    else
-        memcpy(to, from, m->slot_bytes);
+    switch (m->slot_bytes) {
+    case 8: memcpy(to, from, 8); return;
+    case 16: memcpy(to, from, 16); return;
+    default: memcpy(to, from, m->slot_bytes);
+    }
 }
 
 MO_INLINE void clear_slot(const mound_map *m, unsigned char *slot) {
-    if (m->slot_bytes == 16)
-        memset(slot, 0, 16);
-    else
-        memset(slot, 0, m->slot_bytes);
+    switch (m->slot_bytes) {
+    case 8: memset(slot, 0, 8); return;
+    case 16: memset(slot, 0, 16); return;
+    default: memset(slot, 0, m->slot_bytes);
+    }
+}
+
+MO_INLINE void move_of_kind(const mound_map *m, mound_key_kind kind, const mo_table *from,
+                            mo_table *zeros, mo_table *ones, unsigned bit) {
+    for (size_t i = 0; i < groups_of(from); i++) {
+        unsigned char *group = mo_map_group(m, from, i);
+        for (unsigned full = ~mo_cpu_tops_8(group) & 0xFF; full; full &= full - 1) {
+            unsigned char *slot = mo_map_slot(m, group, mo_ctz64(full));
+            sought k = sought_at(kind, slot);
+            uint64_t hash = hash_of(m, kind, &k);
+            copy_slot(m, take_slot(m, hash >> bit & 1 ? ones : zeros, hash), slot);
+        }
+    }
 }
 
 /* The entries of from, whose hash has bit `bit` set, to ones, the others to zeros. */
 static void move_entries(const mound_map *m, const mo_table *from, mo_table *zeros, mo_table *ones,
                          unsigned bit) {
-    for (size_t i = 0; i < groups_of(from); i++) {
-        unsigned char *group = mo_map_group(m, from, i);
-        for (unsigned full = ~mo_cpu_tops_8(group) & 0xFF; full; full &= full - 1) {
-            unsigned char *slot = mo_map_slot(m, group, mo_ctz64(full));
-            uint64_t hash = mo_map_hash(m, slot);
-            copy_slot(m, take_slot(m, hash >> bit & 1 ? ones : zeros, hash), slot);
-        }
+    switch (m->kind) {
+    case MOUND_KEY_4: move_of_kind(m, MOUND_KEY_4, from, zeros, ones, bit); return;
+    case MOUND_KEY_8: move_of_kind(m, MOUND_KEY_8, from, zeros, ones, bit); return;
+    case MOUND_KEY_STRING: move_of_kind(m, MOUND_KEY_STRING, from, zeros, ones, bit); return;
+    case MOUND_KEY_BYTES:
+    case MOUND_KEY_TYPE: break;
     }
+    move_of_kind(m, m->kind, from, zeros, ones, bit);
 }
 
 /* ---------------------------------------------------------------- directory */
