@@ -66,6 +66,39 @@ static uint64_t dirty_pages(void) {
 
 /* ---------------------------------------------------------------- what comes back */
 
+static uint64_t backed_pages(void) {
+    return mo_the_heap.pages.num_pages - mo_the_heap.pages.num_released;
+}
+
+/* Holes of 64 pages between spans that stay. */
+static void a_large_span_takes_the_place_of_holes_that_are_too_small(void **state) {
+    (void)state;
+    enum { NUM = 20, HOLE = 64, LARGE = 200 };
+    mo_span *hole[NUM], *stays[NUM], *large[3];
+    take_until_blocks();
+    for (int i = 0; i < NUM; i++) {
+        hole[i] = take_filled(HOLE, 0xaa);
+        stays[i] = take_filled(1, (uint8_t)i);
+    }
+    for (int i = 0; i < NUM; i++) mo_heap_put_span(hole[i]);
+    assert_int_equal(dirty_pages(), NUM * HOLE);
+    large[0] = take_filled(LARGE, 0xbb);
+    assert_int_equal(dirty_pages(), NUM * HOLE); /* no limit */
+    uint64_t limit = backed_pages();
+    mo_the_heap.large_limit_pages = limit;
+    for (int i = 1; i < 3; i++) {
+        large[i] = take_filled(LARGE, 0xbb);
+        assert_in_range(backed_pages(), limit - HOLE, limit);
+    }
+    mo_the_heap.large_limit_pages = limit / 2;
+    uint64_t dirty = dirty_pages();
+    mo_span *small = take_filled(1, 1);
+    assert_int_equal(dirty_pages(), dirty - 1); /* it had its page, and pays for nobody else */
+    for (int i = 0; i < NUM; i++) assert_true(is_filled(stays[i], (uint8_t)i));
+    for (int i = 0; i < 3; i++) assert_true(is_filled(large[i], 0xbb));
+    assert_true(is_filled(small, 1));
+}
+
 static void released_bytes_are_counted_and_gone(void **state) {
     (void)state;
     mo_span *s = take_filled(1000, 0xaa);
@@ -316,6 +349,7 @@ int main(void) {
         TEST(a_refusal_ends_it_and_loses_nothing),
         TEST(side_tables_of_whole_blocks_go_too),
         TEST(counts_of_mapped_memory_come_back_to_zero),
+        TEST(a_large_span_takes_the_place_of_holes_that_are_too_small),
         TEST(pages_in_use_are_never_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -200,7 +200,10 @@ static void follow(mo_pace_plan p) {
     trigger = p.trigger_bytes;
 #endif
     mo_store_rlx(&gc->goal_bytes, p.goal_bytes); /* read without the lock, each for itself */
-    mo_store_rlx(&gc->trigger_bytes, trigger);   /* likewise */
+    uint64_t most = mo_max(p.goal_bytes, mo_load_rlx(&gc->peak_bytes));
+    most = gc->percent < 0 ? UINT64_MAX : (most + most / 16 + (8 << 20)) >> MO_PAGE_SHIFT;
+    mo_store_rlx(&mo_the_heap.large_limit_pages, most);
+    mo_store_rlx(&gc->trigger_bytes, trigger); /* likewise */
 }
 
 void mo_pacer_set(void) {

@@ -22,7 +22,10 @@
 MO_GLOBAL mo_heap_map mo_map;
 MO_GLOBAL mo_heap mo_the_heap;
 
-enum { FIRST_HUGE_BYTES = 4 << 20 };
+enum {
+    FIRST_HUGE_BYTES = 4 << 20,
+    LARGE_PAGES = 32, /* see large_limit_pages */
+};
 
 typedef struct tables {
     uintptr_t base;
@@ -71,7 +74,7 @@ int mo_heap_init(void) {
         memset(h, 0, sizeof *h);
         mo_lock_init(&h->lock, MO_RANK_HEAP);
         h->reserved_bytes = sizes[i];
-        h->limit_pages = UINT64_MAX;
+        h->limit_pages = h->large_limit_pages = UINT64_MAX;
         h->table_bytes = t.bytes;
         h->pages.inuse = (uint64_t *)(t.base + t.inuse_off);
         h->pages.released = (uint64_t *)(t.base + t.released_off);
@@ -147,6 +150,22 @@ static bool grow_locked(uint32_t num_pages) {
     return true;
 }
 
+/* How many free pages are to be given back, if there are any, after num_fresh were taken. */
+static uint64_t over_limit_locked(uint32_t num_fresh) {
+    const mo_heap *h = &mo_the_heap;
+    uint64_t used = h->pages.num_pages - h->pages.num_released,
+             limit = mo_load_rlx(&h->limit_pages), large_limit = mo_load_rlx(&h->large_limit_pages);
+    if (h->pages.num_free == h->pages.num_released) return 0;
+    if (used > limit) return used - limit;
+#if MO_MUTANT_large_keeps_holes
+    return 0;
+#endif
+    /* What is above for another reason is the background's. */
+    if (num_fresh >= LARGE_PAGES && used > large_limit)
+        return mo_min(used - large_limit, num_fresh);
+    return 0;
+}
+
 mo_span *mo_heap_take_span(uint32_t num_pages, uint32_t align_pages) {
     mo_heap *h = &mo_the_heap;
     bool is_zero = false;
@@ -161,12 +180,10 @@ mo_span *mo_heap_take_span(uint32_t num_pages, uint32_t align_pages) {
         mo_add_owned_rlx(&h->inuse_pages, num_pages); /* the lock orders it; others estimate */
     uint64_t low = mo_load_rlx(&h->low_pages);        /* set now and then */
     if (MO_UNLIKELY(h->pages.num_free - h->pages.num_released < low) && h->runs_low) h->runs_low();
-    uint64_t used = h->pages.num_pages - h->pages.num_released,
-             limit = mo_load_rlx(&h->limit_pages);
-    bool is_over = used > limit && h->pages.num_free > h->pages.num_released;
+    uint64_t over = over_limit_locked(is_zero ? num_pages : 0);
     mo_lock_release(&h->lock);
     if (page == UINT32_MAX) return NULL;
-    if (MO_UNLIKELY(is_over)) mo_heap_scavenge((used - limit) << MO_PAGE_SHIFT, 0, false);
+    if (MO_UNLIKELY(over > 0)) mo_heap_scavenge(over << MO_PAGE_SHIFT, 0, false);
     mo_span *s = &mo_map.spans[page];
     s->next = s->prev = 0;
     memset(&s->nelems, 0, offsetof(mo_span, has_slack) - offsetof(mo_span, nelems));

@@ -19,8 +19,11 @@ typedef struct mo_heap {
     size_t table_bytes;             /* const: reserved for side tables */
     uint64_t committed_table_bytes; /* atomic reads */
     uint64_t limit_pages; /* atomic: beyond so many with memory, free ones are given back first */
-    uint64_t low_pages;   /* atomic: runs_low is called below so many free pages that have memory */
-    uint32_t sweepgen;    /* counts collections; a span with an older one is unswept */
+    /* atomic: likewise, when many pages at once are taken that have none; holes that are too small
+     * for them would stay */
+    uint64_t large_limit_pages;
+    uint64_t low_pages; /* atomic: runs_low is called below so many free pages that have memory */
+    uint32_t sweepgen;  /* counts collections; a span with an older one is unswept */
     /* Marking while threads run: slots are claimed black (M=1), and no span goes back to the page
      * heap, since the marker may hold addresses in it. Changes while all are stopped. */
     bool is_marking;
