@@ -54,6 +54,8 @@ enum {
     NAP_BYTES = 64 << 10, /* a larger object waits that much longer for each of these */
     LONGEST_NAP_NS = 20000000,
     FRESH_SHARE = 8,
+    LARGE_MORE_SHARE = 16,
+    LARGE_MORE_BYTES = 8 << 20,
     SLACK_SHARE = 4,
     LIMITED_SLACK_SHARE = 32,
 };
@@ -173,6 +175,15 @@ static void set_page_limit(void) {
     mo_store_rlx(&mo_the_heap.limit_pages, pages); /* read without the lock, an estimate */
 }
 
+/* In pages the heap is larger than its goal, at least by what it was. */
+static void set_large_limit(uint64_t goal) {
+    const mo_gc *gc = &mo_the_gc;
+    uint64_t most = mo_max(goal, mo_load_rlx(&gc->peak_bytes)); /* written by who collects */
+    uint64_t pages = (most + most / LARGE_MORE_SHARE + LARGE_MORE_BYTES) >> MO_PAGE_SHIFT;
+    if (gc->percent < 0) pages = UINT64_MAX;
+    mo_store_rlx(&mo_the_heap.large_limit_pages, pages); /* read as an estimate */
+}
+
 static mo_pace_plan plan_now(void) {
     const mo_gc *gc = &mo_the_gc;
     mo_pace_facts f = {
@@ -200,9 +211,7 @@ static void follow(mo_pace_plan p) {
     trigger = p.trigger_bytes;
 #endif
     mo_store_rlx(&gc->goal_bytes, p.goal_bytes); /* read without the lock, each for itself */
-    uint64_t most = mo_max(p.goal_bytes, mo_load_rlx(&gc->peak_bytes));
-    most = gc->percent < 0 ? UINT64_MAX : (most + most / 16 + (8 << 20)) >> MO_PAGE_SHIFT;
-    mo_store_rlx(&mo_the_heap.large_limit_pages, most);
+    set_large_limit(p.goal_bytes);
     mo_store_rlx(&gc->trigger_bytes, trigger); /* likewise */
 }
 

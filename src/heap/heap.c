@@ -153,17 +153,16 @@ static bool grow_locked(uint32_t num_pages) {
 /* How many free pages are to be given back, if there are any, after num_fresh were taken. */
 static uint64_t over_limit_locked(uint32_t num_fresh) {
     const mo_heap *h = &mo_the_heap;
-    uint64_t used = h->pages.num_pages - h->pages.num_released,
-             limit = mo_load_rlx(&h->limit_pages), large_limit = mo_load_rlx(&h->large_limit_pages);
+    uint64_t used = h->pages.num_pages - h->pages.num_released;
+    uint64_t limit = mo_load_rlx(&h->limit_pages);       /* set now and then */
+    uint64_t large = mo_load_rlx(&h->large_limit_pages); /* likewise */
     if (h->pages.num_free == h->pages.num_released) return 0;
     if (used > limit) return used - limit;
 #if MO_MUTANT_large_keeps_holes
     return 0;
 #endif
     /* What is above for another reason is the background's. */
-    if (num_fresh >= LARGE_PAGES && used > large_limit)
-        return mo_min(used - large_limit, num_fresh);
-    return 0;
+    return num_fresh >= LARGE_PAGES && used > large ? mo_min(used - large, num_fresh) : 0;
 }
 
 mo_span *mo_heap_take_span(uint32_t num_pages, uint32_t align_pages) {
