@@ -61,6 +61,7 @@ OP(concat, kept_string = mound_cat(hello, S(", world")))
 OP(concat_nothing, kept_string = mound_cat(hello, S("")))
 OP(sub_string, kept_string = mound_string_sub(hello, 1, 3))
 OP(string_of_bytes, kept_string = mound_string_from_bytes(bytes32.ptr, bytes32.len))
+OP(string_of_20_bytes, kept_string = mound_string_from_bytes(bytes32.ptr, 20))
 OP(string_of_byte, kept_string = mound_string_from_bytes("x", 1))
 OP(bytes_of_string, kept_slice.ptr = mound_string_bytes(hello).ptr)
 OP(string_of_rune, kept_string = mound_string_from_rune(0x20AC))
@@ -106,6 +107,7 @@ static const row rows[] = {
     {"concatenate with nothing", concat_nothing, 0, 0},
     {"part of a string", sub_string, 0, 0},
     {"32 bytes to string", string_of_bytes, 1, 32},
+    {"20 bytes to string", string_of_20_bytes, 1, 24},
     {"1 byte to string", string_of_byte, 0, 0},
     {"string of 5 to bytes", bytes_of_string, 1, 16},
     {"rune of 3 bytes to string", string_of_rune, 1, 16},

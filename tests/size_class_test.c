@@ -8,7 +8,7 @@ static void class_of_fits_and_is_the_smallest(void **state) {
     (void)state;
     for (size_t size = 0; size <= MO_MAX_SMALL_BYTES; size++) {
         unsigned sc = mo_size_class_of(size);
-        assert_in_range(sc, 1, MO_NUM_SIZE_CLASSES - 1);
+        assert_in_range(sc, 1, MO_TEXT_CLASS - 1);
         assert_true(mo_size_classes[sc].bytes >= size);
         assert_true(sc == 1 || mo_size_classes[sc - 1].bytes < size);
     }
@@ -18,7 +18,7 @@ static void class_of_is_monotone(void **state) {
     (void)state;
     for (size_t size = 1; size <= MO_MAX_SMALL_BYTES; size++)
         assert_true(mo_size_class_of(size) >= mo_size_class_of(size - 1));
-    assert_int_equal(mo_size_class_of(MO_MAX_SMALL_BYTES), MO_NUM_SIZE_CLASSES - 1);
+    assert_int_equal(mo_size_class_of(MO_MAX_SMALL_BYTES), MO_TEXT_CLASS - 1);
 }
 
 static void every_sixteen_bytes_up_to_128_is_a_class(void **state) {
@@ -37,8 +37,9 @@ static void slots_waste_at_most_an_eighth_above_112(void **state) {
 
 static void slots_keep_sixteen_byte_alignment(void **state) {
     (void)state;
-    for (unsigned sc = 1; sc < MO_NUM_SIZE_CLASSES; sc++)
+    for (unsigned sc = 1; sc < MO_TEXT_CLASS; sc++)
         assert_int_equal(mo_size_classes[sc].bytes % 16, 0);
+    assert_int_equal(mo_size_classes[MO_TEXT_CLASS].bytes, MO_TEXT_MAX_BYTES + 1);
 }
 
 static void span_tails_waste_at_most_a_sixteenth(void **state) {

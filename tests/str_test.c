@@ -358,6 +358,35 @@ static void a_part_keeps_the_whole_block(void **state) {
     assert_null(mound_weak_get(weak));
 }
 
+/* Texts of which only the address behind their last byte is known, by words of the heap. */
+enum { NUM_TEXTS = 20000, MIN_TEXT = 15, MAX_TEXT = 26 };
+static NOINLINE void make_texts(char **end) {
+    char text[MAX_TEXT];
+    for (size_t i = 0; i < NUM_TEXTS; i++) {
+        size_t len = MIN_TEXT + i % (MAX_TEXT - MIN_TEXT);
+        memset(text, (int)('a' + i % 23), len);
+        mound_string s = i % 2 ? mound_string_from_bytes(text, (ptrdiff_t)len)
+                               : mound_cat(((mound_string){text, 7}),
+                                           ((mound_string){text, (ptrdiff_t)len - 7}));
+        end[i] = (char *)s.ptr + len;
+    }
+}
+static void a_text_is_kept_by_what_lies_behind_it(void **state) {
+    (void)state;
+    char **end = mound_alloc_array(NUM_TEXTS, sizeof *end);
+    make_texts(end);
+    clear_stack();
+    mound_gc();
+    for (int i = 0; i < 3 * NUM_TEXTS; i++) memset(mound_alloc_noscan(10 + i % 23), '!', 10);
+    for (size_t i = 0; i < 3 * NUM_TEXTS; i++)
+        EXPECT(mound_string_copy("!!!!!!!!!!!!!!!!!!!!"), "!!!!!!!!!!!!!!!!!!!!");
+    for (size_t i = 0; i < NUM_TEXTS; i++) {
+        size_t len = MIN_TEXT + i % (MAX_TEXT - MIN_TEXT);
+        if (len % 16 == 0) continue; /* it fills its slot: nothing of it is known */
+        for (size_t k = 1; k <= len; k++) assert_int_equal(end[i][-(ptrdiff_t)k], 'a' + i % 23);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(misuse_ends_the_process),
@@ -373,6 +402,7 @@ int main(void) {
         cmocka_unit_test(every_rune_goes_there_and_back),
         cmocka_unit_test(runes_of_a_string),
         cmocka_unit_test(a_part_keeps_the_whole_block),
+        cmocka_unit_test(a_text_is_kept_by_what_lies_behind_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

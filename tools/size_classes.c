@@ -8,7 +8,9 @@
  * give as many objects from as many pages as the next is dropped if the 12.5 % still hold.
  * Three more for what maps ask for most, tables of 32, 64 and 128 groups of 16-byte entries
  * (types/map.h): they waste at most 1.6 % of a slot and of a span, not 5.5.
- * Object index in a span = (offset * magic) >> 32, verified here for every offset.
+ * Last, out of order, one of 24 bytes for texts of 17 to 23: they need no alignment to 16, and
+ * never fill their slot. Object index in a span = (offset * magic) >> 32, verified here for every
+ * offset.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,6 +20,7 @@
 enum {
     PAGE_BYTES = 8192,
     MAX_SMALL = 32768,
+    TEXT_BYTES = 24,
     MIN_OBJECTS = 4,
     MAX_SPAN_PAGES = 16,
     MAX_CLASSES = 128
@@ -69,6 +72,8 @@ int main(void) {
         size[num] = all[i];
         pages[num++] = p;
     }
+    size[num] = TEXT_BYTES;
+    pages[num++] = span_pages(TEXT_BYTES);
     printf("/* size_class_table.h - written by tools/size_classes.c; do not edit. Floor heap. */\n"
            "#ifndef MO_SIZE_CLASS_TABLE_H\n#define MO_SIZE_CLASS_TABLE_H\n\n"
            "#define MO_NUM_SIZE_CLASSES %d /* class 0: large objects */\n\n"

@@ -105,13 +105,20 @@ static MO_NOINLINE void *malloc_large(mo_thread *t, size_t size, size_t align, m
     return p;
 }
 
-void *mo_malloc_slow(size_t size, mo_kind kind) {
-    mo_thread *t = mo_start_current();
-    if (MO_UNLIKELY(size > MO_MAX_SMALL_BYTES)) return malloc_large(t, size, 1, kind, NULL, 0);
-    unsigned sc = mo_size_class_of(size);
+MO_INLINE void *malloc_class(mo_thread *t, mo_kind kind, unsigned sc) {
     mo_cache_slot *slot = mo_cache_slot_of(&t->cache, kind, sc);
     void *p = take_claimed(slot, sc);
     return MO_LIKELY(p != NULL) ? p : refill(t, slot, mo_central_of(kind, sc));
+}
+
+void *mo_malloc_slow(size_t size, mo_kind kind) {
+    mo_thread *t = mo_start_current();
+    if (MO_UNLIKELY(size > MO_MAX_SMALL_BYTES)) return malloc_large(t, size, 1, kind, NULL, 0);
+    return malloc_class(t, kind, mo_size_class_of(size));
+}
+
+void *mo_malloc_text(void) {
+    return malloc_class(mo_start_current(), MO_KIND_NOSCAN, MO_TEXT_CLASS);
 }
 
 void *mo_malloc_slack(size_t size, mo_kind kind, size_t filled) {

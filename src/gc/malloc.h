@@ -22,6 +22,9 @@ void *mo_malloc_aligned(size_t align, size_t size);
  * but for its first `filled` bytes, if large, which the caller writes at once; what is scanned must
  * be zero before it is shown to the marker. */
 void *mo_malloc_slack(size_t size, mo_kind kind, size_t filled);
+/* Noscan memory for MO_TEXT_MIN_BYTES to MO_TEXT_MAX_BYTES, aligned to 8. NULL as mo_malloc_slow.
+ */
+void *mo_malloc_text(void);
 /* Small object from inside the runtime: never collects. NULL: exhausted. */
 void *mo_malloc_in_runtime(mo_thread *t, size_t size, mo_kind kind);
 /* The same for one object of a type, always in the type's spans. type may be NULL. */

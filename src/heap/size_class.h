@@ -9,6 +9,11 @@
 enum {
     MO_MAX_SMALL_BYTES = 32768,
     MO_MAX_TABLE_16_BYTES = 1024, /* sizes up to here: one table look-up by 16 bytes */
+    /* Of noscan objects that are less than a slot and need no alignment to 16: the last class,
+     * which no size leads to. Less, so that one past the end of an object is still in its slot. */
+    MO_TEXT_CLASS = MO_NUM_SIZE_CLASSES - 1,
+    MO_TEXT_MIN_BYTES = 17,
+    MO_TEXT_MAX_BYTES = 23,
 };
 
 typedef struct mo_size_class {

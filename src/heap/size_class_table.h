@@ -2,7 +2,7 @@
 #ifndef MO_SIZE_CLASS_TABLE_H
 #define MO_SIZE_CLASS_TABLE_H
 
-#define MO_NUM_SIZE_CLASSES 70 /* class 0: large objects */
+#define MO_NUM_SIZE_CLASSES 71 /* class 0: large objects */
 
 /* {bytes, magic, objects, pages} */
 #define MO_SIZE_CLASS_ROWS \
@@ -75,7 +75,8 @@
     {24576, 174763u, 1, 3}, \
     {26624, 161320u, 3, 10}, \
     {28672, 149797u, 2, 7}, \
-    {32768, 131072u, 1, 4}
+    {32768, 131072u, 1, 4}, \
+    {24, 178956971u, 341, 1}
 
 /* class of a size up to 1024, indexed by (size + 15) / 16 */
 #define MO_SIZE_TO_CLASS_16 \

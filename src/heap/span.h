@@ -168,7 +168,8 @@ MO_INLINE bool mo_find(uintptr_t addr, mo_slot *out) {
 
 /* An address one past the slot is not one past its object. */
 MO_INLINE bool mo_slot_has_slack(const mo_slot *sl) {
-    return mo_load_rlx(&sl->span->has_slack); /* late is harmless */
+    return mo_load_rlx(&sl->span->has_slack) || /* late is harmless */
+           sl->span->size_class == MO_TEXT_CLASS;
 }
 
 /* Throws where I1 or I3 does not hold; the span must be swept and owned by nobody else. */

@@ -43,9 +43,20 @@ mound_string mound_string_of(const char *text) {
     return (mound_string){text, text ? (ptrdiff_t)strlen(text) : 0};
 }
 
+/* Ends the process where memory is exhausted. */
+static char *text_new(size_t bytes) {
+    char *text = NULL;
+    size_t most = MO_TEXT_MAX_BYTES;
+#if MO_MUTANT_text_fills_slot
+    most++;
+#endif
+    if (bytes >= MO_TEXT_MIN_BYTES && bytes <= most) text = mo_malloc_text();
+    return text ? text : mound_alloc_noscan(bytes);
+}
+
 /* num > 1 */
 static mound_string copy_of(const void *bytes, ptrdiff_t num) {
-    char *copy = mound_alloc_noscan((size_t)num);
+    char *copy = text_new((size_t)num);
     memcpy(copy, bytes, (size_t)num);
     return (mound_string){copy, num};
 }
@@ -76,7 +87,7 @@ mound_string mound_string_from_runes(const int32_t *runes, ptrdiff_t num) {
         for (ptrdiff_t i = 0; i < num; i++) p += mound_utf8_encode(p, runes[i]);
         return mound_string_from_bytes(bytes, len);
     }
-    char *text = mound_alloc_noscan((size_t)len), *p = text;
+    char *text = text_new((size_t)len), *p = text;
     for (ptrdiff_t i = 0; i < num; i++) p += mound_utf8_encode(p, runes[i]);
     return (mound_string){text, len};
 }
@@ -143,7 +154,7 @@ mound_runes mound_string_runes(mound_string s) {
 }
 
 char *mound_cstr(mound_string s) {
-    char *text = mound_alloc_noscan((size_t)s.len + 1);
+    char *text = text_new((size_t)s.len + 1);
     if (s.len > 0) memcpy(text, s.ptr, (size_t)s.len);
     text[s.len] = 0; /* who changed nothing else finds it zero already */
     return text;
@@ -172,7 +183,7 @@ mound_string mound_string_join(const mound_string *strings, ptrdiff_t num, mound
     }
     if (len == 0) return (mound_string){NULL, 0};
     if (not_empty == 1 && len == strings[last].len) return strings[last];
-    char *text = mound_alloc_noscan((size_t)len), *p = text;
+    char *text = text_new((size_t)len), *p = text;
     for (ptrdiff_t i = 0; i < num; i++) {
         if (i > 0) p = put(p, sep);
         p = put(p, strings[i]);
