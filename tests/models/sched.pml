@@ -8,8 +8,8 @@
  * gives its processor up and sleeps without a look.
  *
  * Checked: when all has come to rest no work lies in a queue beside a free processor whose machine
- * sleeps, and the count of machines that look is right. Steps interleave
- * as on a sequentially consistent machine; the mutants are steps in another order.
+ * sleeps, and the count of machines that look is right. Steps interleave as on a sequentially
+ * consistent machine; the mutants are steps in another order.
  *
  * mutants: NO_LAST_LOOK LOOKS_FIRST SPIN_BEFORE_PUT KEEPS_SPINNING
  * mutants: GIVES_UP_UNLOCKED GIVES_UP_SPINNING
