@@ -1,7 +1,9 @@
 /* thread_test.c - how threads come, what of theirs is a root, and how they go. modes: gc */
+#define _GNU_SOURCE
 #include "hold.h"
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -646,6 +648,41 @@ static void who_wakes_goes_before_the_collectors_threads(void **state) {
     list = NULL;
 }
 
+/* Between a thread's start and its naming by another it may end. */
+int pthread_setname_np(pthread_t thread, const char *name) {
+    int (*real)(pthread_t, const char *) =
+        (int (*)(pthread_t, const char *))dlsym(RTLD_NEXT, "pthread_setname_np");
+    if (!pthread_equal(thread, pthread_self())) usleep(50000);
+    return real(thread, name);
+}
+
+static void *end_at_once(void *arg) {
+    if (arg) STORE((int *)arg, 1);
+    return NULL;
+}
+
+/* libc unmaps the stacks of threads that have ended when others come or go. */
+static void *come_and_go(void *is_over) {
+    while (!LOAD((int *)is_over)) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, end_at_once, NULL) != 0) abort();
+        pthread_join(thread, NULL);
+    }
+    return NULL;
+}
+
+static void a_thread_of_the_library_may_end_at_once(void **state) {
+    (void)state;
+    enum { STACK_BYTES = 64 << 20 }; /* more than libc keeps of threads that have ended */
+    static int has_run, is_over;
+    pthread_t others;
+    assert_int_equal(pthread_create(&others, NULL, come_and_go, &is_over), 0);
+    assert_true(mo_runtime_thread_start(STACK_BYTES, end_at_once, &has_run));
+    await(&has_run, 1);
+    STORE(&is_over, 1);
+    pthread_join(others, NULL);
+}
+
 int main(void) {
     watchdog();
     pthread_key_create(&old_key, destroy_old); /* before the library makes its own */
@@ -671,6 +708,7 @@ int main(void) {
         cmocka_unit_test(what_the_last_destructor_gets_is_kept),
         cmocka_unit_test(a_thread_that_ends_gives_its_cache_back),
         cmocka_unit_test(who_wakes_goes_before_the_collectors_threads),
+        cmocka_unit_test(a_thread_of_the_library_may_end_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

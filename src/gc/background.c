@@ -130,6 +130,7 @@ static tick look_at_allocation(tick last) {
 }
 
 static void *background_main(void *arg) {
+    mo_runtime_thread_name("mound-back");
     (void)arg;
     uint64_t seen_alloc = 0, idle_since = mo_clock_ns();
     tick last = {0}; /* no collection ended before: no rate at the first look */
@@ -170,7 +171,7 @@ void mo_background_start_once(void) {
     uint32_t no = 0;
     if (!mo_cas_acq(&is_started, &no, 1))
         return; /* [Q] only one starts it; nothing else is ordered [Q] */
-    if (!mo_runtime_thread_start("mound-back", MO_SERVICE_STACK_BYTES, background_main, NULL))
+    if (!mo_runtime_thread_start(MO_SERVICE_STACK_BYTES, background_main, NULL))
         mo_store_rlx(&is_started, 0); /* tried again at a later refill */
 }
 

@@ -45,6 +45,7 @@ static void collect(mo_thread *t, mo_gc_reason reason) {
 }
 
 static void *driver_main(void *arg) {
+    mo_runtime_thread_name("mound-gc");
     mo_thread *t = mo_thread_current();
     (void)arg;
     t->is_library = true;
@@ -71,7 +72,7 @@ static bool start_once(void) {
     uint32_t no = 0;
     if (MO_LIKELY(mo_load_rlx(&is_started))) return true; /* set once; the exchange decides */
     if (!mo_cas_acq(&is_started, &no, 1)) return true;    /* [Q] only one starts it [Q] */
-    if (mo_runtime_thread_start("mound-gc", MO_SERVICE_STACK_BYTES, driver_main, NULL)) return true;
+    if (mo_runtime_thread_start(MO_SERVICE_STACK_BYTES, driver_main, NULL)) return true;
     mo_store_rlx(&is_started, 0); /* tried again */
     return false;
 }

@@ -704,6 +704,7 @@ static void work(mo_marker *m) {
 /* ---------------------------------------------------------------- helper threads */
 
 static void *helper_main(void *arg) {
+    mo_runtime_thread_name("mound-mark");
     mo_marker *m = arg;
     uint32_t seen = m->seen_go;
     mo_runtime_thread_prefer_others(HELPER_NICER);
@@ -735,8 +736,8 @@ uint32_t mo_mark_prepare(uint32_t num) {
         uint32_t i = g.num_helpers + 1;
         if (!g.marker[i]) g.marker[i] = make_marker(i);
         if (g.marker[i]) g.marker[i]->seen_go = g.go;
-        if (!g.marker[i] || !mo_runtime_thread_start("mound-mark", MO_SERVICE_STACK_BYTES,
-                                                     helper_main, g.marker[i]))
+        if (!g.marker[i] ||
+            !mo_runtime_thread_start(MO_SERVICE_STACK_BYTES, helper_main, g.marker[i]))
             break;
         g.num_helpers++;
     }

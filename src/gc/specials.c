@@ -215,6 +215,7 @@ static special *queue_take(void) {
 }
 
 static void *cleanup_main(void *arg) {
+    mo_runtime_thread_name("mound-cleanup");
     (void)arg;
     mo_thread *t = mo_thread_current();
     mo_store_rlx(&cleanup_thread, t); /* only this thread is ever equal to it */
@@ -259,7 +260,7 @@ void mo_cleanups_kick(void) {
         mo_futex_wake(&queue_len, 1);
         return;
     }
-    if (!mo_runtime_thread_start("mound-cleanup", 0, cleanup_main, NULL)) {
+    if (!mo_runtime_thread_start(0, cleanup_main, NULL)) {
         mo_lock_acquire(&queue_lock);
         has_thread = false; /* tried again after the next collection */
         mo_lock_release(&queue_lock);

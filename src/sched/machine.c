@@ -98,7 +98,7 @@ void mo_machine_start(mo_p *p, bool is_spinning) {
     if (!is_new) {
         mo_store_rel(&m->note, MO_NOTE_GO); /* [N] */
         mo_futex_wake(&m->note, 1);
-    } else if (!mo_runtime_thread_start("mound-m", 0, mo_machine_main, m)) {
+    } else if (!mo_runtime_thread_start(0, mo_machine_main, m)) {
         could_not_start(p, m, is_spinning);
     }
 }
@@ -408,6 +408,7 @@ static void end_machine(mo_m *m) {
 }
 
 void *mo_machine_main(void *arg) {
+    mo_runtime_thread_name("mound-m");
     mo_m *m = arg;
     mo_thread *t = mo_thread_current();
     mo_runtime_enter(t);

@@ -24,7 +24,7 @@ void mo_runtime_thread_prefer_others(int nicer) {
     syscall(SYS_sched_setattr, 0, &a, 0);
 }
 
-static bool start(const char *name, size_t stack_bytes, void *(*fn)(void *), void *arg) {
+static bool start(size_t stack_bytes, void *(*fn)(void *), void *arg) {
     pthread_attr_t attr;
     if (pthread_attr_init(&attr) != 0) return false;
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
@@ -35,21 +35,25 @@ static bool start(const char *name, size_t stack_bytes, void *(*fn)(void *), voi
     pthread_t thread;
     bool ok = mo_real_pthread_create(&thread, &attr, fn, arg) == 0;
     mo_real_pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (ok) pthread_setname_np(thread, name);
+#if MO_MUTANT_runtime_thread_named_late
+    if (ok) pthread_setname_np(thread, "mound"); /* the error */
+#endif
     pthread_attr_destroy(&attr);
     return ok;
 }
 
-bool mo_runtime_thread_start(const char *name, size_t stack_bytes, void *(*fn)(void *), void *arg) {
+void mo_runtime_thread_name(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+bool mo_runtime_thread_start(size_t stack_bytes, void *(*fn)(void *), void *arg) {
     if (mo_in_loader_callback()) return false;
     mo_thread *t = mo_self;
-    if (!mo_is_registered(t)) return start(name, stack_bytes, fn, arg);
+    if (!mo_is_registered(t)) return start(stack_bytes, fn, arg);
     mo_cpu_regs regs = t->regs; /* the collector's, published for its own scan */
     uintptr_t sp = t->sp;
     sigset_t before;
     mo_signals_hold(&before);
     mo_thread_block_begin(t);
-    bool ok = start(name, stack_bytes, fn, arg);
+    bool ok = start(stack_bytes, fn, arg);
     mo_thread_block_end(t);
     mo_signals_release(&before);
     t->regs = regs;

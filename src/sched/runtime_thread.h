@@ -11,7 +11,9 @@ enum { MO_SERVICE_STACK_BYTES = 256 << 10 }; /* for threads that run no user cod
  * system refuses, or in a callback of dl_iterate_phdr: try again later. World running, no lock held
  * that a stop needs: libc takes locks of its own, which stopped threads may hold, so a registered
  * caller counts as stopped meanwhile. */
-bool mo_runtime_thread_start(const char *name, size_t stack_bytes, void *(*fn)(void *), void *arg);
+bool mo_runtime_thread_start(size_t stack_bytes, void *(*fn)(void *), void *arg);
+/* What tools call the calling thread. It says so itself: for whoever started it it may be gone. */
+void mo_runtime_thread_name(const char *name);
 
 /* What sched_getattr and sched_setattr take, in the kernel's first version: libc's header, where it
  * has one, is another. */

@@ -222,6 +222,7 @@ static void sleep_deep(uint64_t now) {
 }
 
 static void *sysmon_main(void *arg) {
+    mo_runtime_thread_name("mound-sysmon");
     (void)arg;
     int64_t delay = MIN_NS;
     int looks = 0;
@@ -270,7 +271,7 @@ void mo_sysmon_start_once(void) {
     ask_look();
     if (mo_load_rlx(&is_started) || !mo_cas_acqrel(&is_started, &no, 1)) return; /* [Q] once [Q] */
     least_free = SIZE_MAX;
-    if (!mo_runtime_thread_start("mound-sysmon", MO_SERVICE_STACK_BYTES, sysmon_main, NULL))
+    if (!mo_runtime_thread_start(MO_SERVICE_STACK_BYTES, sysmon_main, NULL))
         mo_fatal("cannot start a thread to watch the goroutines; raise the limit (ulimit -u)");
 }
 
