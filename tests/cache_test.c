@@ -160,7 +160,7 @@ static void slots_freed_by_another_thread_come_back(void **state) {
     for (int i = N; i-- > 0;) p[i] = alloc(1000); /* a whole span */
     mo_span *s = span_of(p[0]);
     for (int i = 0; i < N; i += 4) {
-        mo_slot sl = {s, (uint32_t)i, (uintptr_t)p[i]};
+        mo_slot sl = {.span = s, .idx = (uint32_t)i, .base = (uintptr_t)p[i]};
         mo_runtime_enter(mo_self);
         assert_true(mo_central_free_shared(&sl)); /* as another thread does */
         mo_runtime_leave(mo_self);

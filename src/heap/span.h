@@ -143,6 +143,7 @@ MO_INLINE uint32_t mo_info_first_page(uint32_t page, uint32_t info) {
 typedef struct mo_slot {
     mo_span *span;
     uint32_t idx;
+    uint32_t info; /* of its page, as it was: the span's own fields may just be written */
     uintptr_t base;
 } mo_slot;
 
@@ -156,6 +157,7 @@ MO_INLINE bool mo_find(uintptr_t addr, mo_slot *out) {
     const mo_size_class *sc = &mo_size_classes[info & 0xff];
     uintptr_t start = mo_page_addr(first);
     out->span = &mo_map.spans[first];
+    out->info = info;
     if ((info & 0xff) == 0) {
         out->idx = 0;
         out->base = start;
@@ -169,7 +171,7 @@ MO_INLINE bool mo_find(uintptr_t addr, mo_slot *out) {
 /* An address one past the slot is not one past its object. */
 MO_INLINE bool mo_slot_has_slack(const mo_slot *sl) {
     return mo_load_rlx(&sl->span->has_slack) || /* late is harmless */
-           sl->span->size_class == MO_TEXT_CLASS;
+           (sl->info & 0xff) == MO_TEXT_CLASS;
 }
 
 /* Throws where I1 or I3 does not hold; the span must be swept and owned by nobody else. */
