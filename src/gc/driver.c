@@ -48,7 +48,7 @@ static void *driver_main(void *arg) {
     mo_runtime_thread_name("mound-gc");
     mo_thread *t = mo_thread_current();
     (void)arg;
-    t->is_library = true;
+    mo_store_rlx(&t->is_library, true); /* a glance for sysmon */
     mo_runtime_thread_prefer_others(0);
     mo_runtime_enter(t); /* for ever: it stops others, and is stopped only where it waits */
     for (;;) {

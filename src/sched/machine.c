@@ -10,7 +10,8 @@
  * Floor   sched.
  * Locks   sched lock for lists of machines.
  * Holds   M1  a machine is in one of: idle list, dead list, awake
- *         M2  who takes a machine out of the idle list gives it a processor, and then its note
+ *         M2  who takes a machine out of the idle list gives it a processor and its note, with the
+ *             same hold of the lock: one that wakes by itself has both or neither
  * Order   [W], [T], [N] as in sched.c.
  */
 #include "sched/interpose.h"
@@ -71,36 +72,40 @@ static void machine_ended_locked(mo_m *m) {
     mo_store_rlx(&s->num_m, s->num_m - 1); /* lock; others glance */
 }
 
-static void could_not_start(mo_p *p, mo_m *m, bool is_spinning) {
-    mo_lock_acquire(&s->lock);
-    if (m) machine_ended_locked(m);
+static void none_to_be_had_locked(mo_p *p, bool is_spinning) {
     mo_p_release_locked(p);
-    uint32_t left = s->num_m;
-    mo_lock_release(&s->lock);
     if (is_spinning) mo_sub_seq(&s->num_spinning, 1); /* [W] */
-    if (left == 0)
+    if (s->num_m == 0)
         mo_fatal("cannot start a thread to run goroutines; raise the limit of threads (ulimit -u)");
 }
 
-void mo_machine_start(mo_p *p, bool is_spinning) {
-    mo_lock_acquire(&s->lock);
+mo_m *mo_machine_take_locked(mo_p *p, bool is_spinning, bool *is_new) {
     mo_m *m = take_idle_locked();
-    bool is_new = !m;
-    if (is_new) m = new_machine_locked();
-    mo_lock_release(&s->lock);
-    mo_sysmon_kick();
+    *is_new = !m;
+    if (!m) m = new_machine_locked();
     if (!m) {
-        could_not_start(p, NULL, is_spinning);
-        return;
+        none_to_be_had_locked(p, is_spinning);
+        return NULL;
     }
     mo_p_give(p, m);
     m->is_spinning = is_spinning;
+    mo_store_rel(&m->note, MO_NOTE_GO); /* [N] */
+    return m;
+}
+
+void mo_machine_go(mo_m *m, bool is_new) {
+    mo_sysmon_kick();
     if (!is_new) {
-        mo_store_rel(&m->note, MO_NOTE_GO); /* [N] */
         mo_futex_wake(&m->note, 1);
-    } else if (!mo_runtime_thread_start(0, mo_machine_main, m)) {
-        could_not_start(p, m, is_spinning);
+        return;
     }
+    if (mo_runtime_thread_start(0, mo_machine_main, m)) return;
+    mo_lock_acquire(&s->lock);
+    mo_p *p = m->p;
+    m->p = NULL;
+    machine_ended_locked(m);
+    none_to_be_had_locked(p, m->is_spinning);
+    mo_lock_release(&s->lock);
 }
 
 /* ---------------------------------------------------------------- sleeping */
@@ -354,13 +359,12 @@ static void hand_over(mo_m *m, mo_g *g) {
         mo_p_give(m->p, to);
         m->p = NULL;
         to->next_g = g;
+        mo_store_rel(&to->note, MO_NOTE_GO); /* [N] */
     } else {
         to->handed = g;
     }
     mo_lock_release(&s->lock);
-    if (!is_asleep) return;
-    mo_store_rel(&to->note, MO_NOTE_GO); /* [N] */
-    mo_futex_wake(&to->note, 1);
+    if (is_asleep) mo_futex_wake(&to->note, 1);
 }
 
 /* The goroutine that m belongs to waits. false: the run is over. */
@@ -378,10 +382,12 @@ static bool await_own(mo_m *m) {
         m->is_parked = true;
         mo_store_rlx(&m->note, MO_NOTE_SLEEP); /* lock */
     }
+    bool is_new;
+    mo_m *heir = must_wait && p ? mo_machine_take_locked(p, false, &is_new) : NULL;
     mo_lock_release(&s->lock);
     if (!must_wait) return true;
     if (is_lost) mo_sched_wake();
-    if (p) mo_machine_start(p, false);
+    if (heir) mo_machine_go(heir, is_new);
     mo_thread_publish_here(m->t);
     while (!mo_load_acq(&m->note)) { /* [N] */
         mo_thread_wait(m->t, &m->note, 0, 100000000);
@@ -394,8 +400,8 @@ static bool await_own(mo_m *m) {
 
 static void end_machine(mo_m *m) {
     mo_thread *t = m->t;
-    no_longer_spinning(m);
     mo_lock_acquire(&s->lock);
+    no_longer_spinning(m); /* it may have been woken just now */
     if (m->p) mo_p_release_locked(m->p);
     m->p = NULL;
     remove_idle_locked(m);
@@ -412,7 +418,7 @@ void *mo_machine_main(void *arg) {
     mo_m *m = arg;
     mo_thread *t = mo_thread_current();
     mo_runtime_enter(t);
-    t->is_library = true;
+    mo_store_rlx(&t->is_library, true); /* a glance for sysmon */
     t->m = m;
     m->t = t;
     mo_real_pthread_sigmask(SIG_SETMASK, &s->mask, NULL);

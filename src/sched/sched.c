@@ -150,24 +150,28 @@ mo_p *mo_p_take_locked(void) {
     return p;
 }
 
+static void no_longer_long_locked(mo_p *p) {
+    mo_sched *s = &mo_the_sched;
+    if (!mo_load_rlx(&p->is_long)) return;       /* lock */
+    mo_store_rlx(&p->is_long, 0);                /* lock */
+    mo_store_rlx(&s->num_long, s->num_long - 1); /* lock; sysmon glances */
+    mo_sub_seq(&s->room, 1);                     /* [W] */
+}
+
+void mo_p_no_longer_long(mo_p *p) {
+    mo_lock_acquire(&mo_the_sched.lock);
+    no_longer_long_locked(p);
+    mo_lock_release(&mo_the_sched.lock);
+}
+
 void mo_p_release_locked(mo_p *p) {
     mo_sched *s = &mo_the_sched;
     mo_store_rel(&p->state, MO_P_IDLE); /* [S] pairs with sysmon.c [S] */
     p->m = NULL;
     p->next = s->idle_p;
     s->idle_p = p;
+    no_longer_long_locked(p);
     mo_add_seq(&s->room, 1); /* [W] */
-}
-
-void mo_p_no_longer_long(mo_p *p) {
-    mo_sched *s = &mo_the_sched;
-    mo_lock_acquire(&s->lock);
-    if (mo_load_rlx(&p->is_long)) {                  /* lock */
-        mo_store_rlx(&p->is_long, 0);                /* lock */
-        mo_store_rlx(&s->num_long, s->num_long - 1); /* lock; sysmon glances */
-        mo_sub_seq(&s->room, 1);                     /* [W] */
-    }
-    mo_lock_release(&s->lock);
 }
 
 void mo_sched_wake(void) {
@@ -177,11 +181,16 @@ void mo_sched_wake(void) {
     if (!mo_cas_acqrel(&s->num_spinning, &none, 1)) return;                       /* [W] */
     mo_lock_acquire(&s->lock);
     mo_p *p = mo_load_rlx(&s->is_on) ? mo_p_take_locked() : NULL; /* lock */
+#if MO_MUTANT_wake_counts_late
     mo_lock_release(&s->lock);
-    if (p)
-        mo_machine_start(p, true);
-    else
-        mo_sub_seq(&s->num_spinning, 1); /* [W] */
+    mo_futex_wait(&(uint32_t){0}, 0, 1000000);
+    mo_lock_acquire(&s->lock);
+#endif
+    bool is_new;
+    mo_m *m = p ? mo_machine_take_locked(p, true, &is_new) : NULL;
+    if (!p) mo_sub_seq(&s->num_spinning, 1); /* [W] */
+    mo_lock_release(&s->lock);
+    if (m) mo_machine_go(m, is_new);
 }
 
 /* What becomes ready is often waited for by somebody who is about to wait himself, and what is
@@ -788,8 +797,7 @@ static void forget_queues_locked(void) {
     for (uint32_t i = 0; i < s->num_ps; i++) {
         mo_p *p = s->p[i];
         while (mo_runq_get(&p->runq) != NULL) continue;
-        mo_store_rlx(&p->is_long, 0);  /* no machine runs */
-        mo_store_rlx(&p->num_live, 0); /* likewise */
+        mo_store_rlx(&p->num_live, 0); /* no machine runs */
         p->id_next = p->id_end;
     }
 }
@@ -798,8 +806,13 @@ int mo_sched_run(mo_thread *t, size_t first_stack_bytes, void (*fn)(void *arg), 
     mo_sched *s = &mo_the_sched;
     mo_runtime_enter(t);
     mo_lock_acquire(&s->lock);
-    bool is_busy = mo_load_rlx(&s->is_on) || s->num_m > 0; /* lock */
+#if MO_MUTANT_runs_overlap
+    bool is_busy = mo_load_rlx(&s->is_on) || s->num_m > 0; /* the error */
+#else
+    bool is_busy = s->has_runner || s->num_m > 0; /* who ended the last may still be clearing up */
+#endif
     if (!is_busy) {
+        s->has_runner = true;
         mo_store_rlx(&s->epoch, s->epoch + 1); /* [E] no machine runs */
         mo_store_rlx(&s->is_on, 1);            /* lock */
         mo_store_rlx(&s->is_over, 0);          /* nobody waits yet */
@@ -807,7 +820,6 @@ int mo_sched_run(mo_thread *t, size_t first_stack_bytes, void (*fn)(void *arg), 
         mo_store_rlx(&s->next_id, 0);          /* numbers */
         mo_store_seq(&s->room, s->max_procs);  /* [W] */
         mo_store_rlx(&s->held, 0);             /* lock; sysmon glances */
-        mo_store_rlx(&s->num_long, 0);         /* likewise */
         s->head = s->tail = NULL;
         mo_store_rlx(&s->num_global, 0);              /* lock */
         mo_store_rlx(&s->num_live, 0);                /* a count */
@@ -844,6 +856,11 @@ int mo_sched_run(mo_thread *t, size_t first_stack_bytes, void (*fn)(void *arg), 
         mo_runtime_leave(t);
         mo_futex_wait(&s->num_m, mo_load_rlx(&s->num_m), END_WAIT_NS); /* a glance */
     }
+    mo_runtime_enter(t);
+    mo_lock_acquire(&s->lock);
+    s->has_runner = false;
+    mo_lock_release(&s->lock);
+    mo_runtime_leave(t);
     return error;
 }
 
@@ -875,6 +892,7 @@ void mo_sched_after_fork(mo_thread *self) {
     s->idle_m = s->dead_m = s->timer_m = NULL;
     s->num_long = 0;
     s->held = 0;
+    s->has_runner = false;
     s->idle_p = NULL;
     for (uint32_t i = mo_load_rlx(&s->num_ps); i-- > 0;) { /* alone */
         mo_p *p = s->p[i];

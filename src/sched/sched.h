@@ -77,6 +77,7 @@ typedef struct mo_m {
 typedef struct mo_sched {
     mo_lock lock;
     uint32_t epoch;         /* number of the run, from 1; lock; atomic reads */
+    bool has_runner;        /* somebody is in mo_sched_run; lock */
     uint32_t is_on;         /* atomic: a run goes on */
     uint32_t is_over;       /* atomic, slept on: its first goroutine has ended */
     uint32_t is_leaderless; /* atomic: that one has left, the others go on */
@@ -188,8 +189,12 @@ void mo_sched_after_fork(mo_thread *self);
 
 /* What a machine does: in machine.c, on g0. */
 void *mo_machine_main(void *m);
-/* A machine for p, which the caller has taken. */
-void mo_machine_start(mo_p *p, bool is_spinning);
+/* A machine for p, which the caller has taken with the same hold of the lock: in between neither
+ * would count, and the run could end. NULL: none is to be had, p is idle again. is_new: it has no
+ * thread yet. */
+mo_m *mo_machine_take_locked(mo_p *p, bool is_spinning, bool *is_new);
+/* Lets m go, which was taken; without the lock. */
+void mo_machine_go(mo_m *m, bool is_new);
 /* Somebody looks for work, if there is room. */
 void mo_sched_wake(void);
 /* Of the processors that may run so many are held back from now on, but for one. */

@@ -75,14 +75,19 @@ static bool has_work(const mo_p *p) {
 /* state: what it was at the last look. */
 static bool retake(mo_p *p, uint32_t state) {
 #if MO_MUTANT_retake_unasked
-    if (mo_load_acq(&p->state) != state) return false; /* [S] */
-    mo_futex_wait(&(uint32_t){0}, 0, 30000);
-    mo_store_rlx(&p->state, MO_P_RUNNING); /* the error */
+    bool ok = mo_load_acq(&p->state) == state; /* [S] */
+    if (ok) mo_futex_wait(&(uint32_t){0}, 0, 30000);
+    mo_lock_acquire(&s->lock);
+    if (ok) mo_store_rlx(&p->state, MO_P_RUNNING); /* the error */
 #else
-    if (!mo_cas_acqrel(&p->state, &state, MO_P_RUNNING)) return false; /* [S] with sched.c [S] */
+    mo_lock_acquire(&s->lock); /* the caller's machine counts until it has had it, too */
+    bool ok = mo_cas_acqrel(&p->state, &state, MO_P_RUNNING); /* [S] with sched.c [S] */
 #endif
-    mo_machine_start(p, false);
-    return true;
+    bool is_new;
+    mo_m *m = ok ? mo_machine_take_locked(p, false, &is_new) : NULL;
+    mo_lock_release(&s->lock);
+    if (m) mo_machine_go(m, is_new);
+    return ok;
 }
 
 static bool note_long(mo_p *p) {
@@ -183,7 +188,8 @@ static bool is_all_idle(void) {
 static bool has_other_threads(void) {
     uint32_t num = 0;
     mo_lock_acquire(&mo_the_world.registry);
-    for (const mo_thread *t = mo_the_world.threads; t; t = t->next) num += !t->is_library;
+    for (const mo_thread *t = mo_the_world.threads; t; t = t->next)
+        num += !mo_load_rlx(&t->is_library); /* a glance */
     mo_lock_release(&mo_the_world.registry);
     return num > 1;
 }

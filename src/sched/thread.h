@@ -31,7 +31,7 @@ typedef struct mo_thread {
     const ucontext_t *context;     /* stopped by signal: interrupted registers; else NULL */
     struct mo_thread *next, *prev; /* registry lock */
     bool is_attached;              /* by mound_thread_attach */
-    bool is_library;               /* runs no code of the program's, or only goroutines */
+    bool is_library;               /* atomic: runs no code of the program's, or only goroutines */
     struct mo_m *m;                /* const: it is a machine; else NULL */
     struct mo_g *g;                /* the goroutine that runs on it; owner; NULL: none */
     struct mo_g *own_g;            /* by which a thread that is no machine waits; owner */
