@@ -61,7 +61,11 @@ static mo_m *new_machine_locked(void) {
     else if (s->num_m < MAX_MACHINES)
         m = mo_os_map(sizeof *m, "mound machine");
     if (!m) return NULL;
-    if (m->id == 0) m->id = ++s->next_m_id;
+    if (m->id == 0) {
+        m->id = ++s->next_m_id;
+        m->made_before = s->last_m;
+        s->last_m = m;
+    }
     mo_store_rlx(&s->num_m, s->num_m + 1); /* lock; others glance */
     return m;
 }
@@ -370,6 +374,10 @@ static void hand_over(mo_m *m, mo_g *g) {
 /* The goroutine that m belongs to waits. false: the run is over. */
 static bool await_own(mo_m *m) {
     mo_lock_acquire(&s->lock);
+    if (!mo_load_rlx(&s->is_on)) { /* lock */
+        mo_lock_release(&s->lock);
+        return false;
+    }
     mo_p *p = m->p;
     m->next_g = m->handed;
     m->handed = NULL;
@@ -389,11 +397,8 @@ static bool await_own(mo_m *m) {
     if (is_lost) mo_sched_wake();
     if (heir) mo_machine_go(heir, is_new);
     mo_thread_publish_here(m->t);
-    while (!mo_load_acq(&m->note)) { /* [N] */
-        mo_thread_wait(m->t, &m->note, 0, 100000000);
-        if (!mo_load_rlx(&s->is_on)) return false; /* a glance */
-    }
-    return true;
+    while (!mo_load_acq(&m->note)) mo_thread_wait(m->t, &m->note, MO_NOTE_SLEEP, -1); /* [N] */
+    return mo_load_rlx(&s->is_on); /* a glance; seen again */
 }
 
 /* ---------------------------------------------------------------- */

@@ -781,10 +781,11 @@ void mo_sched_set(const mo_sched_settings *settings) {
 
 enum { END_WAIT_NS = 1000000, END_WAITS = 1000 };
 
-static void wake_all_idle(void) {
+/* The run is over: nobody falls asleep any more. */
+static void wake_all_machines(void) {
     mo_sched *s = &mo_the_sched;
     mo_lock_acquire(&s->lock);
-    for (mo_m *m = s->idle_m; m; m = m->next) {
+    for (mo_m *m = s->last_m; m; m = m->made_before) {
         mo_store_rel(&m->note, MO_NOTE_GO); /* [N] */
         mo_futex_wake(&m->note, 1);
     }
@@ -852,7 +853,7 @@ int mo_sched_run(mo_thread *t, size_t first_stack_bytes, void (*fn)(void *arg), 
     /* Those in the middle of the program's code end at their next switch. */
     for (int i = 0; i < END_WAITS && mo_load_rlx(&s->num_m) > 0; i++) { /* a glance */
         mo_runtime_enter(t);
-        wake_all_idle();
+        wake_all_machines();
         mo_runtime_leave(t);
         mo_futex_wait(&s->num_m, mo_load_rlx(&s->num_m), END_WAIT_NS); /* a glance */
     }

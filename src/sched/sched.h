@@ -63,15 +63,16 @@ typedef struct mo_m {
     mo_g *prev;
     void (*after)(mo_g *prev, void *arg);
     void *after_arg;
-    mo_g *next_g;      /* to be run next; owner, or who wakes it */
-    mo_g *locked_g;    /* runs here, and nothing else does; owner */
-    uint32_t note;     /* atomic, slept on */
-    mo_g *handed;      /* locked_g, found by another before it was asleep; sched lock */
-    bool is_parked;    /* sleeps until locked_g may go on; sched lock */
-    uint64_t woke_ns;  /* owner; 0: not woken since it slept */
-    bool is_spinning;  /* looks for work; owner, or who wakes it */
-    struct mo_m *next; /* idle or dead list; sched lock */
-    int id;            /* const */
+    mo_g *next_g;             /* to be run next; owner, or who wakes it */
+    mo_g *locked_g;           /* runs here, and nothing else does; owner */
+    uint32_t note;            /* atomic, slept on */
+    mo_g *handed;             /* locked_g, found by another before it was asleep; sched lock */
+    bool is_parked;           /* sleeps until locked_g may go on; sched lock */
+    uint64_t woke_ns;         /* owner; 0: not woken since it slept */
+    bool is_spinning;         /* looks for work; owner, or who wakes it */
+    struct mo_m *next;        /* idle or dead list; sched lock */
+    struct mo_m *made_before; /* const; NULL: this is the first */
+    int id;                   /* const */
 } mo_m;
 
 typedef struct mo_sched {
@@ -88,6 +89,7 @@ typedef struct mo_sched {
     mo_p *p[MO_MAX_PROCS];
     mo_p *idle_p;               /* lock */
     mo_m *idle_m, *dead_m;      /* lock */
+    mo_m *last_m;               /* the last one made: lock */
     uint32_t num_m, num_idle_m; /* lock; atomic reads */
     int next_m_id;              /* lock */
     mo_g *head, *tail;          /* the global queue; lock */
