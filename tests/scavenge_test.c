@@ -2,10 +2,14 @@
  * use. On a heap without a collector. */
 #include "support.h"
 
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <sys/mman.h>
 
 #include "base/bits.h"
 #include "heap/heap.h"
+#include "heap/holes.h"
 #include "sched/interpose.h"
 #include "sys/os_mem.h"
 
@@ -34,6 +38,12 @@ static mo_span *take_filled(uint32_t n, uint8_t fill) {
     mo_span_init(s, NULL, MO_KIND_NOSCAN, 0, (size_t)n << MO_PAGE_SHIFT, 1, NULL, 0);
     memset((void *)mo_span_start(s), fill, (size_t)n << MO_PAGE_SHIFT);
     return s;
+}
+
+/* Uses up everything below the first block with huge pages. */
+static void take_until_huge(void) {
+    uint32_t n = (MO_FIRST_HUGE_BYTES >> MO_PAGE_SHIFT) - 1;
+    assert_int_equal(mo_span_page(take_filled(n, 1)), 1);
 }
 
 /* Uses up everything below the first whole block. */
@@ -267,6 +277,88 @@ static void counts_of_mapped_memory_come_back_to_zero(void **state) {
     heap_begin(state);
 }
 
+/* ---------------------------------------------------------------- holes */
+
+/* As khugepaged, at once. -1, errno EINVAL: not where huge pages are forbidden; or no such call. */
+static int collapse(const mo_span *s) {
+    return madvise((void *)mo_span_start(s), BLOCK_BYTES, 25 /* MADV_COLLAPSE, Linux 6.1 */);
+}
+
+/* Whether the mapping of a span has the flag in /proc/self/smaps; hg, nh: huge pages are advised,
+ * forbidden. */
+static bool has_vm_flag(const mo_span *s, const char *flag) {
+    FILE *f = fopen("/proc/self/smaps", "re");
+    assert_non_null(f);
+    char line[512], word[8];
+    bool is_ours = false, has = false;
+    snprintf(word, sizeof word, " %s", flag);
+    while (fgets(line, sizeof line, f)) {
+        uintptr_t lo, hi;
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &lo, &hi) == 2)
+            is_ours = lo <= mo_span_start(s) && mo_span_start(s) < hi;
+        if (is_ours && strncmp(line, "VmFlags:", 8) == 0) has = strstr(line, word) != NULL;
+    }
+    fclose(f);
+    return has;
+}
+
+static void holes_are_not_filled_up(void **state) {
+    (void)state;
+    take_until_huge();
+    mo_span *none = take_filled(MO_BLOCK_PAGES, 1), *some = take_filled(MO_BLOCK_PAGES, 2);
+    mo_span *stays = take_filled(1, 3);
+    mo_heap_put_span(some);
+    some = take_filled(1, 4);
+    assert_true(collapse(none) == 0 || errno == EINVAL); /* where the system can, it would */
+    assert_int_equal(mo_heap_scavenge(ALL, 0, false), BLOCK_BYTES - MO_PAGE_BYTES);
+    assert_int_equal(collapse(some), -1);
+    assert_int_equal(resident_bytes(mo_span_start(some), BLOCK_BYTES), MO_PAGE_BYTES);
+    assert_true(is_filled(some, 4));
+    assert_true(is_filled(none, 1));
+    assert_true(is_filled(stays, 3));
+}
+
+static void a_block_without_holes_may_be_huge_again(void **state) {
+    (void)state;
+    take_until_huge();
+    mo_span *s[3], *one[3];
+    for (int i = 0; i < 3; i++) s[i] = take_filled(MO_BLOCK_PAGES, 1);
+    mo_span *stays = take_filled(1, 2);
+    if (!has_vm_flag(s[0], "hg")) {
+        print_message("no transparent huge pages in this kernel\n");
+        skip();
+    }
+    for (int i = 0; i < 3; i++) mo_heap_put_span(s[i]);
+    for (int i = 0; i < 3; i++) {
+        one[i] = mo_heap_take_span(1, MO_BLOCK_PAGES);
+        mo_span_init(one[i], NULL, MO_KIND_NOSCAN, 0, MO_PAGE_BYTES, 1, NULL, 0);
+    }
+    mo_heap_scavenge(ALL, 0, false);
+    mo_holes_mend();
+    for (int i = 0; i < 3; i++) assert_true(has_vm_flag(one[i], "nh")); /* there are holes */
+    assert_true(has_vm_flag(stays, "hg"));
+    mo_heap_put_span(one[0]); /* all of it goes */
+    mo_heap_scavenge(ALL, 0, false);
+    mo_holes_mend();
+    assert_true(has_vm_flag(one[0], "hg"));
+    assert_true(has_vm_flag(one[1], "nh"));
+    take_filled(MO_BLOCK_PAGES, 3);
+    mo_span *rest = take_filled(MO_BLOCK_PAGES - 1, 3); /* all of it is used again */
+    assert_int_equal(mo_span_page(rest), mo_span_page(one[1]) + 1);
+    mo_holes_mend();
+    assert_true(has_vm_flag(one[1], "hg"));
+    assert_true(has_vm_flag(one[2], "nh"));
+}
+
+static void where_the_system_keeps_holes_nothing_is_forbidden(void **state) {
+    (void)state;
+    mo_holes_fill_up(false);
+    take_until_huge();
+    mo_heap_put_span(take_filled(MO_BLOCK_PAGES - 1, 1));
+    mo_heap_scavenge(ALL, 0, false);
+    assert_false(has_vm_flag(take_filled(1, 1), "nh"));
+}
+
 /* ---------------------------------------------------------------- beside allocation */
 
 enum { USERS = 3, SPANS_EACH = 12 };
@@ -349,6 +441,9 @@ int main(void) {
         TEST(a_refusal_ends_it_and_loses_nothing),
         TEST(side_tables_of_whole_blocks_go_too),
         TEST(counts_of_mapped_memory_come_back_to_zero),
+        TEST(holes_are_not_filled_up),
+        TEST(a_block_without_holes_may_be_huge_again),
+        TEST(where_the_system_keeps_holes_nothing_is_forbidden),
         TEST(a_large_span_takes_the_place_of_holes_that_are_too_small),
         TEST(pages_in_use_are_never_given_back),
     };

@@ -20,6 +20,7 @@
 #include "gc/gc.h"
 #include "gc/pacer.h"
 #include "gc/specials.h"
+#include "heap/holes.h"
 #include "sched/runtime_thread.h"
 #include "sys/os_mem.h"
 
@@ -154,6 +155,9 @@ static void *background_main(void *arg) {
             seen_alloc = alloc;
             idle_since = clock;
         }
+#if !MO_MUTANT_holes_never_mended
+        mo_holes_mend();
+#endif
         bool idle = clock - idle_since > IDLE_RELEASE_NS;
         while (release_some(idle) && mo_clock_ns() - clock < (uint64_t)TICK_NS) continue;
         /* Glances: mo_gc_collect takes the lock. */

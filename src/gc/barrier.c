@@ -21,6 +21,7 @@
 
 #include "gc/gc.h"
 #include "gc/mark.h"
+#include "heap/holes.h"
 #include "sys/dirty_pages.h"
 #include "sys/os_mem.h"
 
@@ -72,21 +73,25 @@ const char *mo_barrier_text(void) {
 
 /* The heap grew; heap lock held. */
 static void grown(uintptr_t lo, size_t bytes) {
-    if (mo_dirty_register(lo, bytes) < 0) mo_store_rlx(&is_on, 0); /* see mo_barrier_is_on */
+    if (mo_dirty_register(lo, bytes) == 0) return;
+    mo_store_rlx(&is_on, 0); /* see mo_barrier_is_on */
+    mo_holes_fill_up(true);
 }
 
 int mo_barrier_open(void) {
     int result = mo_dirty_open();
     if (result < 0) return result;
     mo_the_heap.grown = grown;
+    mo_holes_fill_up(false); /* the system collapses no range whose pages it watches */
     mo_store_rlx(&is_on, 1); /* before any other thread */
     return 0;
 }
 
 void mo_barrier_after_fork(void) {
     memset(blocks, BLOCK_OPEN, heap_pages() / MO_BLOCK_PAGES);
-    if (mo_barrier_is_on() && mo_dirty_after_fork_in_child() < 0)
-        mo_store_rlx(&is_on, 0); /* alone */
+    if (!mo_barrier_is_on() || mo_dirty_after_fork_in_child() >= 0) return;
+    mo_store_rlx(&is_on, 0); /* alone */
+    mo_holes_fill_up(true);
 }
 
 /* ---------------------------------------------------------------- where pointers are */

@@ -27,6 +27,7 @@
 #include "gc/roots.h"
 #include "gc/specials.h"
 #include "gc/types.h"
+#include "heap/holes.h"
 #include "sched/census.h"
 #include "sched/interpose.h"
 #include "sched/registry.h"
@@ -81,6 +82,9 @@ static void before(void) {
     mo_lock_acquire(mo_types_lock());
     mo_sched_fork_begin();
     mo_gc_each_central(true, lock_central, NULL);
+#if !MO_MUTANT_fork_amid_holes
+    mo_lock_acquire(mo_holes_lock());
+#endif
     /* Sweeping threads need the heap lock to give pages back only after sweepgen is stored. */
     mo_lock_acquire(&mo_the_heap.lock);
     /* A sweep with specials waits for the special lock: let those finish first. */
@@ -93,6 +97,9 @@ static void before(void) {
 
 static void unlock_inner(void) {
     mo_lock_release(&mo_the_heap.lock);
+#if !MO_MUTANT_fork_amid_holes
+    mo_lock_release(mo_holes_lock());
+#endif
     mo_gc_each_central(true, unlock_central, NULL);
     mo_sched_fork_end();
     mo_lock_release(mo_types_lock());

@@ -17,13 +17,13 @@
 #include <errno.h>
 #include <string.h>
 
+#include "heap/holes.h"
 #include "sys/os_mem.h"
 
 MO_GLOBAL mo_heap_map mo_map;
 MO_GLOBAL mo_heap mo_the_heap;
 
 enum {
-    FIRST_HUGE_BYTES = 4 << 20,
     LARGE_PAGES = 32, /* see large_limit_pages */
 };
 
@@ -73,6 +73,7 @@ int mo_heap_init(void) {
         side = t;
         memset(h, 0, sizeof *h);
         mo_lock_init(&h->lock, MO_RANK_HEAP);
+        mo_holes_init();
         h->reserved_bytes = sizes[i];
         h->limit_pages = h->large_limit_pages = UINT64_MAX;
         h->table_bytes = t.bytes;
@@ -137,7 +138,7 @@ static bool grow_locked(uint32_t num_pages) {
     size_t bytes = (size_t)n << MO_PAGE_SHIFT;
     if (!commit_tables(first, n) || !mo_os_commit(lo, bytes)) return false;
     mo_os_no_dump(lo, bytes, false);
-    size_t skip = first == 0 ? FIRST_HUGE_BYTES : 0;
+    size_t skip = first == 0 ? MO_FIRST_HUGE_BYTES : 0;
     mo_os_huge(lo + skip, bytes - skip);
     if (h->grown) h->grown(lo, bytes); /* before anything lies there */
     mo_page_alloc_grow(&h->pages, n);
@@ -274,11 +275,13 @@ size_t mo_heap_scavenge(size_t max_bytes, size_t retain_bytes, bool whole_blocks
             mo_lock_release(&h->lock);
             bool ok = mo_os_release(mo_page_addr(page), bytes);
 #else
+            bool in_part = n < MO_BLOCK_PAGES && mo_holes_begin(page / MO_BLOCK_PAGES);
             bool ok = mo_os_release(mo_page_addr(page), bytes);
             if (ok) release_tables(page, n);
             mo_lock_acquire(&h->lock);
             mo_page_alloc_put(&h->pages, page, n, ok);
             mo_lock_release(&h->lock);
+            if (in_part) mo_holes_end();
 #endif
             if (!ok) return done; /* the system refuses; trying on would spin */
             done += bytes;

@@ -9,6 +9,7 @@ enum {
     MO_ARENA_BYTES = 64 << 20,
     MO_ARENA_PAGES = MO_ARENA_BYTES >> MO_PAGE_SHIFT,
     MO_MAX_ALIGN_BYTES = 2 << 20,
+    MO_FIRST_HUGE_BYTES = 4 << 20, /* no huge pages before: a small program would pay for one */
 };
 
 typedef struct mo_heap {

@@ -235,18 +235,18 @@ static bool block_is_free(const mo_page_alloc *pa, uint32_t block) {
     return used == 0;
 }
 
-static bool block_is_released(const mo_page_alloc *pa, uint32_t block) {
-    uint64_t all = ~(uint64_t)0;
+uint32_t mo_page_alloc_block_released(const mo_page_alloc *pa, uint32_t block) {
+    uint32_t n = 0;
     for (uint32_t w = 0; w < MO_BLOCK_PAGES / 64; w++)
-        all &= pa->released[block * (MO_BLOCK_PAGES / 64) + w];
-    return all == ~(uint64_t)0;
+        n += mo_popcount64(pa->released[block * (MO_BLOCK_PAGES / 64) + w]);
+    return n;
 }
 
 bool mo_page_alloc_take_released(mo_page_alloc *pa, uint32_t *page) {
     if (pa->num_released < MO_BLOCK_PAGES) return false;
     for (uint32_t block = pa->hint / MO_BLOCK_PAGES; block < pa->num_pages / MO_BLOCK_PAGES;
          block++) {
-        if (!block_is_released(pa, block)) continue; /* what is released is free */
+        if (mo_page_alloc_block_released(pa, block) < MO_BLOCK_PAGES) continue; /* or is in use */
         *page = block * MO_BLOCK_PAGES;
         bits_write(pa->inuse, *page, MO_BLOCK_PAGES, true);
         bits_write(pa->released, *page, MO_BLOCK_PAGES, false);

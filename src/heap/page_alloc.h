@@ -45,6 +45,8 @@ void mo_page_alloc_put(mo_page_alloc *pa, uint32_t page, uint32_t n, bool is_rel
 uint32_t mo_page_alloc_take_dirty(mo_page_alloc *pa, bool whole_blocks, uint32_t *page);
 /* The lowest block that is entirely free and released: takes it. false: there is none. */
 bool mo_page_alloc_take_released(mo_page_alloc *pa, uint32_t *page);
+/* How many pages of a block are released. */
+uint32_t mo_page_alloc_block_released(const mo_page_alloc *pa, uint32_t block);
 /* Throws if a summary, a count or the hint disagrees with the bitmaps. */
 void mo_page_alloc_verify(const mo_page_alloc *pa);
 

@@ -31,6 +31,7 @@ typedef enum mo_lock_rank {
     MO_RANK_GOROUTINES, /* free records of goroutines */
     MO_RANK_STACKS,     /* stacks of goroutines */
     MO_RANK_CENTRAL,    /* any one central list */
+    MO_RANK_HOLES,      /* blocks given back in part */
     MO_RANK_HEAP,       /* page heap */
     MO_RANK_COUNT
 } mo_lock_rank;

@@ -133,6 +133,12 @@ void mo_os_huge(uintptr_t lo, size_t bytes) {
     errno = saved;
 }
 
+void mo_os_small(uintptr_t lo, size_t bytes) {
+    int saved = errno;
+    if (!injected()) madvise((void *)lo, bytes, MADV_NOHUGEPAGE);
+    errno = saved;
+}
+
 bool mo_os_populate(uintptr_t lo, size_t bytes) {
     int saved = errno;
     bool ok = !injected() && madvise((void *)lo, bytes, MADV_POPULATE_WRITE) == 0;

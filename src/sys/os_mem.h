@@ -24,8 +24,9 @@ void mo_os_unmap(void *lo, size_t bytes);
 bool mo_os_commit(uintptr_t lo, size_t bytes);
 /* Gives the contents back (MADV_DONTNEED). false if the system refuses: contents unchanged. */
 bool mo_os_release(uintptr_t lo, size_t bytes);
-/* Hints; failure is ignored. */
+/* Hints; failure is ignored. Of two for the same range the later one holds. */
 void mo_os_huge(uintptr_t lo, size_t bytes);
+void mo_os_small(uintptr_t lo, size_t bytes);
 /* Gives memory to all pages of the range; false: not done (Linux before 5.14, no memory). */
 bool mo_os_populate(uintptr_t lo, size_t bytes);
 /* Makes huge pages of small ones again, now; false: not done (no such call, no free huge page, the
