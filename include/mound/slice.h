@@ -83,7 +83,12 @@ static inline void *mound_slice_at_(const void *s, ptrdiff_t i, size_t elem_byte
 static inline void mound_slice_push_(void *s, const void *elem, size_t elem_bytes, unsigned flags,
                                      const char *where) {
     mound_slice_any_ *any = (mound_slice_any_ *)s;
-    if (__builtin_expect(any->len >= any->cap, 0)) mound_slice_grow(s, 1, elem_bytes, flags, where);
+    if (__builtin_expect(any->len >= any->cap, 0)) {
+        mound_slice_any_ grown =
+            *any; /* a copy: a slice whose address nobody has stays in registers */
+        mound_slice_grow(&grown, 1, elem_bytes, flags, where);
+        *any = grown;
+    }
     __builtin_memcpy((char *)any->ptr + (size_t)any->len * elem_bytes, elem, elem_bytes);
     any->len++;
 }

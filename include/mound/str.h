@@ -146,8 +146,11 @@ typedef struct mound_builder {
 } mound_builder;
 
 static inline void mound_builder_byte(mound_builder *b, char byte) {
-    if (__builtin_expect(b->bytes.len >= b->bytes.cap, 0))
-        mound_slice_grow(&b->bytes, 1, 1, MOUND_ELEM_NOSCAN, "mound_builder_byte");
+    if (__builtin_expect(b->bytes.len >= b->bytes.cap, 0)) {
+        mound_bytes grown = b->bytes; /* as in mound_slice_push_ */
+        mound_slice_grow(&grown, 1, 1, MOUND_ELEM_NOSCAN, "mound_builder_byte");
+        b->bytes = grown;
+    }
     b->bytes.ptr[b->bytes.len++] = byte;
 }
 MOUND_API void mound_builder_string(mound_builder *b, mound_string s);

@@ -8,6 +8,7 @@
 #include "gc/start.h"
 #include "mound.h"
 #include "sys/os_mem.h"
+#include "sys/stream.h"
 
 MO_NORETURN MO_COLD static void exhausted(size_t size) {
     mo_heap *h = &mo_the_heap;
@@ -128,7 +129,7 @@ void *mound_realloc(void *obj, size_t size) {
         return obj;
     }
     void *fresh = or_die(mo_malloc(size, kind == MO_KIND_TYPED ? MO_KIND_SCAN : kind), size);
-    memcpy(fresh, obj, mo_min(old, size));
+    mo_copy(fresh, obj, mo_min(old, size));
     if (kind == MO_KIND_MANUAL) mound_free(obj);
     return fresh;
 }

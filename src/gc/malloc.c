@@ -17,6 +17,7 @@
 #include "gc/start.h"
 #include "sched/registry.h"
 #include "sys/os_mem.h"
+#include "sys/stream.h"
 
 MO_INLINE size_t class_bytes(unsigned sc) { return mo_size_classes[sc].bytes; }
 
@@ -99,7 +100,7 @@ static MO_NOINLINE void *malloc_large(mo_thread *t, size_t size, size_t align, m
     }
     mo_runtime_leave(t);
     if (needs_zero && filled > 0)
-        memset((char *)p + filled, 0, mo_align_up(size, MO_PAGE_BYTES) - filled);
+        mo_clear((char *)p + filled, mo_align_up(size, MO_PAGE_BYTES) - filled);
     else if (needs_zero)
         mo_span_clear_words(s, mo_align_up(size, MO_PAGE_BYTES));
     return p;

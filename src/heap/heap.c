@@ -19,6 +19,7 @@
 
 #include "heap/holes.h"
 #include "sys/os_mem.h"
+#include "sys/stream.h"
 
 MO_GLOBAL mo_heap_map mo_map;
 MO_GLOBAL mo_heap mo_the_heap;
@@ -227,7 +228,7 @@ static void set_info_kind(const mo_span *s, mo_kind kind) {
 void mo_span_hide_words(mo_span *s) { set_info_kind(s, MO_KIND_NOSCAN); }
 
 void mo_span_clear_words(mo_span *s, size_t bytes) {
-    memset((void *)mo_span_start(s), 0, bytes);
+    mo_clear((void *)mo_span_start(s), bytes);
     set_info_kind(s, (mo_kind)s->kind);
 }
 

@@ -38,6 +38,19 @@ MO_INLINE unsigned mo_cpu_match_pair_16(const void *p, char at_p, const void *q,
     return (unsigned)_mm_movemask_epi8(_mm_and_si128(is_p, is_q));
 }
 
+/* 64 bytes past the caches; to: aligned to 64. What is stored so is ordered with other stores only
+ * by mo_cpu_stream_end. */
+MO_INLINE void mo_cpu_stream_64(void *to, const void *from) {
+    __m128i *t = to;
+    const __m128i *f = from;
+    for (int i = 0; i < 4; i++) _mm_stream_si128(t + i, _mm_loadu_si128(f + i));
+}
+MO_INLINE void mo_cpu_stream_zero_64(void *to) {
+    __m128i *t = to;
+    for (int i = 0; i < 4; i++) _mm_stream_si128(t + i, _mm_setzero_si128());
+}
+MO_INLINE void mo_cpu_stream_end(void) { _mm_sfence(); }
+
 typedef struct mo_cpu_regs {
     uintptr_t word[6];
 } mo_cpu_regs;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "gc/malloc.h"
+#include "sys/stream.h"
 #include "types/misuse.h"
 
 typedef mound_slice_any_ slice;
@@ -22,7 +23,8 @@ void mound_fail_index(ptrdiff_t i, ptrdiff_t len, const char *where) {
 static void *new_block(size_t bytes, bool noscan, const void *from, size_t num) {
     void *block = mo_malloc_slack(bytes, noscan ? MO_KIND_NOSCAN : MO_KIND_SCAN, num);
     if (!block) block = mound_alloc(bytes); /* exhausted: that one says so */
-    return num > 0 ? memcpy(block, from, num) : block;
+    if (num > 0) mo_copy(block, from, num);
+    return block;
 }
 
 /* What a block for so many bytes really has room for. */
