@@ -107,6 +107,26 @@ static void step_take(model *m) {
     m->runs[m->num_runs++] = (run){page, n};
 }
 
+/* Takes what lies behind a taken run, if it is free. */
+static void step_take_behind(model *m) {
+    if (m->num_runs == 0) return;
+    run *r = &m->runs[mo_rand_below(&m->rand, m->num_runs)];
+    uint32_t end = r->page + r->n, n = random_size(m);
+    if (n > m->num_pages - end) n = m->num_pages - end;
+    bool is_free = true, all_released = true, is_zero = false;
+    for (uint32_t p = end; p < end + n; p++) {
+        is_free &= !m->inuse[p];
+        all_released &= m->released[p];
+    }
+    assert_int_equal(mo_page_alloc_is_free(&m->pa, end, n), is_free);
+    if (!is_free || n == 0) return;
+    mo_page_alloc_take_at(&m->pa, end, n, &is_zero);
+    assert_int_equal(is_zero, all_released);
+    memset(m->inuse + end, 1, n);
+    memset(m->released + end, 0, n);
+    r->n += n;
+}
+
 /* Gives back a taken run, or a part of it. */
 static void step_put(model *m) {
     if (m->num_runs == 0) return;
@@ -211,7 +231,7 @@ static void run_model(uint64_t seed, uint32_t max_chunks, uint64_t num_steps) {
     m.runs = calloc(m.max_pages, sizeof *m.runs);
     uint32_t take_share = 50;
     for (uint64_t i = 0; i < num_steps; i++) {
-        if (i % 5000 == 0) take_share = 30 + (uint32_t)mo_rand_below(&m.rand, 40);
+        if (i % 5000 == 0) take_share = 25 + (uint32_t)mo_rand_below(&m.rand, 40);
         uint64_t what = mo_rand_below(&m.rand, 100);
         uint32_t left = (m.max_pages - m.num_pages) / MO_CHUNK_PAGES;
         if (i % (num_steps / 30 + 1) == 0 && left > 0) {
@@ -219,6 +239,8 @@ static void run_model(uint64_t seed, uint32_t max_chunks, uint64_t num_steps) {
             model_grow(&m, MO_CHUNK_PAGES * (1 + (uint32_t)mo_rand_below(&m.rand, most)));
         } else if (what < take_share) {
             step_take(&m);
+        } else if (what < take_share + 10) {
+            step_take_behind(&m);
         } else if (what < 95) {
             step_put(&m);
         } else if (what < 99) {

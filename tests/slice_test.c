@@ -170,6 +170,163 @@ static ints kept; /* the only reference: a frame would keep stale copies */
 
 static NOINLINE int kept_number(void) { return mound_at(&kept, 0); }
 
+/* ---------------------------------------------------------------- large blocks */
+
+/* A large one at its full capacity, whose block append made; elements are their index. */
+static NOINLINE ints make_full(ptrdiff_t min) {
+    ints s = {0};
+    for (int i = 0; s.len < min || s.len < s.cap; i++) mound_append(&s, i);
+    return s;
+}
+
+static bool counts_up(const int *p, ptrdiff_t num) {
+    for (ptrdiff_t i = 0; i < num; i++)
+        if (p[i] != i) return false;
+    return true;
+}
+
+static void a_large_block_grows_where_it_lies(void **state) {
+    (void)state;
+    enum { NUM = 1 << 20 };
+    ints s = {0};
+    char *beside = NULL;
+    int num_grown = 0, num_stayed = 0;
+    for (int i = 0; i < NUM; i++) {
+        int *was = s.ptr;
+        ptrdiff_t cap = s.cap;
+        mound_append(&s, i);
+        if (s.cap == cap || s.len < 10000) continue;
+        num_grown++;
+        num_stayed += s.ptr == was;
+        assert_true(counts_up(s.ptr, s.len));
+        for (ptrdiff_t j = s.len; j < s.cap; j++) assert_int_equal(s.ptr[j], 0);
+        assert_int_equal((size_t)s.cap, (mound_size(s.ptr) - 1) / sizeof(int));
+        for (ptrdiff_t j = 0; beside && j < 40000; j++) assert_int_equal(beside[j], 3);
+        if (num_grown % 4 != 0) continue;
+        beside = memset(mound_alloc_noscan(40000), 3, 40000); /* perhaps where it would grow */
+        memset(mound_alloc_noscan(100000), 3, 100000);
+        mound_gc(); /* what is free behind it now was used */
+    }
+    assert_true(num_grown >= 10);
+    assert_true(num_stayed > 0); /* a collection that marks forbids it, and so does a neighbour */
+}
+
+static void pointers_grow_where_they_lie(void **state) {
+    (void)state;
+    int_ptrs s = {0};
+    int num_stayed = 0;
+    for (int i = 0; i < 100000; i++) {
+        int **was = s.ptr;
+        ptrdiff_t cap = s.cap;
+        int *number = i % 1000 == 0 ? mound_new(int) : mound_at(&s, i - 1);
+        *number = i / 1000;
+        mound_append(&s, number);
+        num_stayed += s.cap > cap && s.len > 10000 && s.ptr == was;
+    }
+    mound_gc();
+    for (int i = 0; i < 1000; i++) memset(mound_new(int), 0xff, sizeof(int)); /* where one died */
+    for (int i = 0; i < 100000; i++) assert_int_equal(*mound_at(&s, i), i / 1000);
+    assert_true(num_stayed > 0);
+}
+
+static void a_capacity_that_was_asked_for_ends_there(void **state) {
+    (void)state;
+    ints s = make_full(20000), t = mound_sub3(&s, 0, s.len, s.cap);
+    mound_append(&t, 1);
+    assert_ptr_not_equal(t.ptr, s.ptr);
+    mound_at(&t, 0) = 9;
+    assert_int_equal(mound_at(&s, 0), 0);
+    ints u = mound_sub3(&s, 10, s.len - 10, s.len - 10);
+    mound_append(&u, 2);
+    assert_int_equal(mound_at(&s, s.len - 10), s.len - 10);
+    ints made = mound_make(ints, 20000, 20000), v = made;
+    while (v.len < v.cap) mound_append(&v, 0);
+    made = v;
+    mound_append(&v, 3);
+    assert_ptr_not_equal(v.ptr, made.ptr); /* make was told how many */
+}
+
+static void each_of_two_slices_appends_for_itself(void **state) {
+    (void)state;
+    ints s = make_full(20000), t = s;
+    ptrdiff_t len = s.len;
+    mound_append(&s, 1);
+    mound_append(&t, 2);
+    assert_int_equal(mound_at(&s, len), 1);
+    assert_int_equal(mound_at(&t, len), 2);
+    assert_true(counts_up(s.ptr, len) && counts_up(t.ptr, len));
+    ints rest = make_full(20000), whole = rest;
+    rest = mound_sub(&rest, 5000, rest.len);
+    len = rest.len;
+    for (int i = 0; i < 50000; i++) mound_append(&rest, i);
+    assert_true(counts_up(whole.ptr, whole.len));
+    for (int i = 0; i < len; i++) assert_int_equal(mound_at(&rest, i), 5000 + i);
+    assert_true(counts_up(rest.ptr + len, 50000));
+}
+
+static ints shared;
+static test_errors append_errors;
+
+static void *append_own(void *arg) {
+    int own = (int)(intptr_t)arg;
+    ints s = shared;
+    ptrdiff_t len = s.len;
+    for (int i = 0; i < 1000; i++) mound_append(&s, own);
+    for (int i = 0; i < 1000; i++)
+        if (mound_at(&s, len + i) != own) test_error(&append_errors, "another thread's element");
+    if (!counts_up(s.ptr, len)) test_error(&append_errors, "an element is lost");
+    return NULL;
+}
+
+static void each_of_two_threads_appends_for_itself(void **state) {
+    (void)state;
+    enum { THREADS = 3 };
+    for (uint64_t i = 0; i < test_steps(200); i++) {
+        pthread_t thread[THREADS];
+        shared = make_full(9000);
+        for (intptr_t t = 0; t < THREADS; t++)
+            assert_int_equal(pthread_create(&thread[t], NULL, append_own, (void *)t), 0);
+        for (int t = 0; t < THREADS; t++) assert_int_equal(pthread_join(thread[t], NULL), 0);
+        assert_no_errors(&append_errors);
+    }
+}
+
+static int is_collecting;
+static void *collect_on(void *arg) {
+    (void)arg;
+    while (LOAD(&is_collecting)) mound_gc();
+    return NULL;
+}
+
+/* What was appended lately lies in pages that the span did not have when the mark began, or that
+ * were in no span at all. */
+static void a_block_grows_while_another_thread_collects(void **state) {
+    (void)state;
+    pthread_t thread;
+    STORE(&is_collecting, 1);
+    assert_int_equal(pthread_create(&thread, NULL, collect_on, NULL), 0);
+    for (uint64_t round = 0; round < test_steps(40); round++) {
+        int_ptrs s = {0};
+        int num_values = 0;
+        for (int i = 0; i < 60000; i++) {
+            if (i % 64 == 0 || s.len == s.cap) {
+                int *value = mound_new(int);
+                *value = num_values++;
+                mound_append(&s, value);
+            } else {
+                mound_append(&s, mound_at(&s, i - 1));
+            }
+        }
+        int last = -1;
+        for (int i = 0; i < 60000; i++) {
+            if (i == 0 || s.ptr[i] != s.ptr[i - 1]) last++;
+            if (*s.ptr[i] != last) fail_msg("element %d is %d, not %d", i, *s.ptr[i], last);
+        }
+    }
+    STORE(&is_collecting, 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
 static void a_part_keeps_the_whole_block(void **state) {
     (void)state;
     mound_weak weak;
@@ -255,6 +412,12 @@ int main(void) {
         cmocka_unit_test(capacity_grows_as_in_go),
         cmocka_unit_test(slices_of_one_block_see_each_other),
         cmocka_unit_test(copy_and_append_may_overlap),
+        cmocka_unit_test(a_large_block_grows_where_it_lies),
+        cmocka_unit_test(pointers_grow_where_they_lie),
+        cmocka_unit_test(a_capacity_that_was_asked_for_ends_there),
+        cmocka_unit_test(each_of_two_slices_appends_for_itself),
+        cmocka_unit_test(each_of_two_threads_appends_for_itself),
+        cmocka_unit_test(a_block_grows_while_another_thread_collects),
         cmocka_unit_test(a_part_keeps_the_whole_block),
         cmocka_unit_test(an_empty_rest_keeps_its_own_block),
         cmocka_unit_test(pointers_in_slices_keep_and_numbers_do_not),

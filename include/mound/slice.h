@@ -9,8 +9,10 @@
  *
  * A slice is a value: copy it, pass it, return it. Two slices may share a block, and either keeps
  * all of it alive. {0} is an empty slice. append writes behind the length if the capacity allows
- * (what other slices of the block then see, as in Go), else it moves to a larger block; the old
- * one stays as it is for those who still have it.
+ * (what other slices of the block then see, as in Go). Else it moves to a larger block, and the old
+ * one stays as it is for those who still have it; or, where append itself made the block and it is
+ * above 32 KiB, gives that block more room where it lies, so that elements stay shared. Who must
+ * not share says so, as in Go: what is appended to mound_sub3(&s, 0, s.len, s.len) is a copy.
  *
  * Indices are checked: one out of range ends the process with a line that says index, length and
  * place, and the calls that led there. Unchecked: s.ptr[i].
@@ -47,7 +49,8 @@ MOUND_API mound_slice mound_slice_make(ptrdiff_t len, ptrdiff_t cap, size_t elem
                                        unsigned flags, const char *where)
     MOUND_ATTR(warn_unused_result);
 /* Capacity for num more: at least doubles below 256 elements, then grows by a quarter and 192, as
- * Go's, to what a block holds. The elements move if there is none. Go: slices.Grow. */
+ * Go's, to what a block holds. The elements move if there is none, or the block
+ * grows: see above. Go: slices.Grow. */
 MOUND_API void mound_slice_grow(void *s, ptrdiff_t num, size_t elem_bytes, unsigned flags,
                                 const char *where);
 /* num elements from elems, which may lie in s. Go: append(s, elems...). */

@@ -79,7 +79,7 @@ static bool find_object(const void *addr, mo_slot *sl) {
 
 size_t mound_size(const void *addr) {
     mo_slot sl;
-    return find_object(addr, &sl) ? sl.span->elem_bytes : 0;
+    return find_object(addr, &sl) ? mo_load_rlx(&sl.span->elem_bytes) : 0; /* may be extended */
 }
 
 void *mound_base(const void *addr) {

@@ -9,7 +9,7 @@
  * In the child the other threads' caches are given back, spans that were on their way between a
  * list and a cache are found by their state and put into lists, and the library's own threads
  * start again when they are needed. Pages that the background thread was giving back to the
- * system at that moment stay taken in the child (at most one block of 2 MiB).
+ * system at that moment, or that an append was about to add to its block, stay taken in the child.
  *
  * Floor   gc.
  */

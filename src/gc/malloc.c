@@ -128,8 +128,45 @@ void *mo_malloc_slack(size_t size, mo_kind kind, size_t filled) {
     void *p = malloc_large(mo_start_current(), size + 1, 1, kind, NULL, filled);
     mo_slot sl;
     /* A marker that does not see it yet keeps a neighbour for a cycle. */
-    if (p && mo_find((uintptr_t)p, &sl)) mo_store_rlx(&sl.span->has_slack, true); /* see above */
+    if (p && mo_find((uintptr_t)p, &sl))
+        mo_store_rlx(&sl.span->slack, MO_SLACK_BYTE); /* see above */
     return p;
+}
+
+void mo_malloc_may_extend(const mo_slot *sl, bool may) {
+    /* Whoever extends it asks again under the heap lock only for its size: who takes the right away
+     * shares the object with somebody whose append is a race with his own. */
+    mo_store_rlx(&sl->span->slack, may ? MO_SLACK_GROWS : MO_SLACK_BYTE);
+}
+
+/* The pages are cleared where they are in no span yet, so that the marker never sees what was in
+ * them, and the thread can be stopped meanwhile. */
+bool mo_malloc_extend(mo_span *s, size_t more, size_t had_bytes) {
+    mo_thread *t = mo_start_current();
+    if (more > mo_the_heap.reserved_bytes) return false; /* sums below may wrap */
+    uint32_t num_pages = (uint32_t)(more >> MO_PAGE_SHIFT);
+    uintptr_t behind = mo_span_start(s) + had_bytes;
+    bool is_zero = false;
+    mo_thread_publish_here(t);
+    mo_runtime_enter(t);
+    if (MO_UNLIKELY(mo_the_gc.debug.stress)) stress(t);
+    mo_gc_poll(t, more);
+    mo_span_ensure_swept(s);
+    bool ok = mo_heap_take_behind(s, num_pages, had_bytes, &is_zero);
+    mo_runtime_leave(t);
+    if (!ok) return false;
+    mo_unbury(behind, more);
+    if (!is_zero) mo_clear((void *)behind, more);
+    mo_runtime_enter(t);
+    mo_span_ensure_swept(s); /* a sweep counts what it finds by its size */
+    ok = mo_heap_extend_span(s, num_pages, had_bytes);
+    if (ok) {
+        t->cache.live_delta += (int64_t)more;
+        mo_cache_publish_live(&t->cache);
+        mo_add_owned_rlx(&t->cache.claimed_bytes, more); /* statistics */
+    }
+    mo_runtime_leave(t);
+    return ok;
 }
 
 /* The cache's slot for a type; NULL if memory is exhausted. */

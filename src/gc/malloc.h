@@ -22,6 +22,11 @@ void *mo_malloc_aligned(size_t align, size_t size);
  * but for its first `filled` bytes, if large, which the caller writes at once; what is scanned must
  * be zero before it is shown to the marker. */
 void *mo_malloc_slack(size_t size, mo_kind kind, size_t filled);
+/* A large object of mo_malloc_slack may be extended from now on, or never again. */
+void mo_malloc_may_extend(const mo_slot *sl, bool may);
+/* Such an object, which has had_bytes, gets more of them behind it, zeroed: whole pages. false: as
+ * before. There is no room, a collection marks, or somebody else extended it. */
+bool mo_malloc_extend(mo_span *s, size_t more, size_t had_bytes);
 /* Noscan memory for MO_TEXT_MIN_BYTES to MO_TEXT_MAX_BYTES, aligned to 8. NULL as mo_malloc_slow.
  */
 void *mo_malloc_text(void);

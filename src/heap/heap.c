@@ -187,11 +187,22 @@ mo_span *mo_heap_take_span(uint32_t num_pages, uint32_t align_pages) {
     if (MO_UNLIKELY(over > 0)) mo_heap_scavenge(over << MO_PAGE_SHIFT, 0, false);
     mo_span *s = &mo_map.spans[page];
     s->next = s->prev = 0;
-    memset(&s->nelems, 0, offsetof(mo_span, has_slack) - offsetof(mo_span, nelems));
-    mo_store_rlx(&s->has_slack, false);     /* the marker may look at the span before */
+    memset(&s->nelems, 0, offsetof(mo_span, slack) - offsetof(mo_span, nelems));
+    mo_store_rlx(&s->slack, MO_SLACK_NONE); /* the marker may look at the span before */
     mo_store_rlx(&s->num_pages, num_pages); /* barrier.c looks at any moment, and allows for it */
     s->needs_zero = !is_zero;
     return s;
+}
+
+/* From page number `from` of the span on. */
+static void enter_pages(const mo_span *s, uint32_t from, uint32_t word) {
+    uint32_t first = mo_span_page(s);
+    for (uint32_t i = from; i < s->num_pages; i++) {
+        uint32_t back = i < MO_INFO_BACK_MAX ? i : MO_INFO_BACK_MAX;
+        /* Who holds a pointer into the span got it after this; fork.c looks for spans by it.
+         * [Z] pairs with [Z] below */
+        mo_store_rel(&mo_map.info[first + i], word | back << MO_INFO_BACK_SHIFT);
+    }
 }
 
 void mo_span_init(mo_span *s, struct mo_central *central, mo_kind kind, unsigned size_class,
@@ -204,15 +215,9 @@ void mo_span_init(mo_span *s, struct mo_central *central, mo_kind kind, unsigned
     s->nelems = (uint16_t)nelems;
     s->type = type;
     s->sweepgen = mo_load_rlx(&mo_the_heap.sweepgen); /* changes only while all are stopped */
-    uint32_t first = mo_span_page(s);
     uint32_t word = size_class | (uint32_t)kind << MO_INFO_KIND_SHIFT;
     if (size_class != 0) word |= type_id << MO_INFO_TYPE_SHIFT;
-    for (uint32_t i = 0; i < s->num_pages; i++) {
-        uint32_t back = i < MO_INFO_BACK_MAX ? i : MO_INFO_BACK_MAX;
-        /* Who holds a pointer into the span got it after this; fork.c looks for spans by it.
-         * [Z] pairs with [Z] below */
-        mo_store_rel(&mo_map.info[first + i], word | back << MO_INFO_BACK_SHIFT);
-    }
+    enter_pages(s, 0, word);
 }
 
 static void set_info_kind(const mo_span *s, mo_kind kind) {
@@ -230,6 +235,52 @@ void mo_span_hide_words(mo_span *s) { set_info_kind(s, MO_KIND_NOSCAN); }
 void mo_span_clear_words(mo_span *s, size_t bytes) {
     mo_clear((void *)mo_span_start(s), bytes);
     set_info_kind(s, (mo_kind)s->kind);
+}
+
+/* While somebody marks, sizes stay: he reads them, and has counted this one perhaps. */
+static bool may_extend_locked(const mo_span *s, size_t had_bytes) {
+    bool is_marking = mo_the_heap.is_marking, was_extended = s->elem_bytes != had_bytes;
+#if MO_MUTANT_extend_marking
+    is_marking = false;
+#elif MO_MUTANT_extend_twice
+    was_extended = false;
+#endif
+    return !is_marking && !was_extended;
+}
+
+bool mo_heap_take_behind(const mo_span *s, uint32_t num_pages, size_t had_bytes, bool *is_zero) {
+    mo_heap *h = &mo_the_heap;
+    uint64_t over = 0;
+    mo_lock_acquire(&h->lock);
+    uint32_t end = mo_span_page(s) + s->num_pages;
+    uint32_t here = (uint32_t)mo_min(num_pages, h->pages.num_pages - end);
+    bool ok = may_extend_locked(s, had_bytes) && mo_page_alloc_is_free(&h->pages, end, here) &&
+              (here == num_pages || grow_locked(num_pages - here));
+    if (ok) {
+        mo_page_alloc_take_at(&h->pages, end, num_pages, is_zero);
+        mo_add_owned_rlx(&h->inuse_pages, num_pages); /* as in mo_heap_take_span */
+        over = over_limit_locked(*is_zero ? num_pages : 0);
+    }
+    mo_lock_release(&h->lock);
+    if (MO_UNLIKELY(over > 0)) mo_heap_scavenge(over << MO_PAGE_SHIFT, 0, false);
+    return ok;
+}
+
+bool mo_heap_extend_span(mo_span *s, uint32_t num_pages, size_t had_bytes) {
+    mo_heap *h = &mo_the_heap;
+    uint32_t from = (uint32_t)(had_bytes >> MO_PAGE_SHIFT);
+    mo_lock_acquire(&h->lock);
+    bool ok = may_extend_locked(s, had_bytes);
+    if (ok) {
+        mo_store_rlx(&s->num_pages, from + num_pages); /* barrier.c looks at any moment */
+        mo_store_rlx(&s->elem_bytes, (size_t)(from + num_pages) << MO_PAGE_SHIFT); /* others ask */
+        enter_pages(s, from, (uint32_t)s->kind << MO_INFO_KIND_SHIFT);
+    } else {
+        mo_add_owned_rlx(&h->inuse_pages, -(uint64_t)num_pages); /* as above */
+        mo_page_alloc_put(&h->pages, mo_span_page(s) + from, num_pages, false);
+    }
+    mo_lock_release(&h->lock);
+    return ok;
 }
 
 void mo_heap_put_span(mo_span *s) {

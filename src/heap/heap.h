@@ -58,6 +58,12 @@ void mo_span_init(mo_span *s, struct mo_central *central, mo_kind kind, unsigned
  * it noscan, so that nobody follows them. */
 void mo_span_hide_words(mo_span *s);
 void mo_span_clear_words(mo_span *s, size_t bytes);
+/* To extend a large object by the pages behind it: take_behind takes them, the caller clears them
+ * if not *is_zero, and extend_span makes them part of the span, or gives them back. The caller
+ * holds the object. false: they are in use, somebody marks, or the span has not had_bytes any more.
+ * Both take the heap lock. */
+bool mo_heap_take_behind(const mo_span *s, uint32_t num_pages, size_t had_bytes, bool *is_zero);
+bool mo_heap_extend_span(mo_span *s, uint32_t num_pages, size_t had_bytes);
 /* Gives all pages back; the span must be in no list. */
 void mo_heap_put_span(mo_span *s);
 

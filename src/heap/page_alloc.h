@@ -37,6 +37,10 @@ void mo_page_alloc_grow(mo_page_alloc *pa, uint32_t n);
 /* Takes n pages at the lowest address; returns the first page, or UINT32_MAX if no run fits.
  * align: in pages, power of two. *is_zero: all of them were released. */
 uint32_t mo_page_alloc_take(mo_page_alloc *pa, uint32_t n, uint32_t align, bool *is_zero);
+/* Whether all of [page, page + n) are free; grown they must be. */
+bool mo_page_alloc_is_free(const mo_page_alloc *pa, uint32_t page, uint32_t n);
+/* Takes [page, page + n), which must be free. */
+void mo_page_alloc_take_at(mo_page_alloc *pa, uint32_t page, uint32_t n, bool *is_zero);
 /* Gives [page, page + n) back; they must be in use. */
 void mo_page_alloc_put(mo_page_alloc *pa, uint32_t page, uint32_t n, bool is_released);
 /* Finds a run of free, unreleased pages for the scavenger, highest address first, inside one

@@ -45,17 +45,23 @@ typedef enum mo_span_state {
     MO_SPAN_CACHED,   /* owned by a cache */
 } mo_span_state;
 
+typedef enum mo_slack {
+    MO_SLACK_NONE,
+    MO_SLACK_BYTE,  /* large, and its last byte is not used */
+    MO_SLACK_GROWS, /* likewise, and it may be extended where it lies: see types/slice.c */
+} mo_slack;
+
 struct mo_cache;
 struct mo_central;
 struct mo_type_info;
 
 typedef struct mo_span {
     uint32_t next, prev; /* in a list of the shard, page numbers; its lock */
-    uint32_t num_pages;  /* const while in use */
+    uint32_t num_pages;  /* const while in use, but for mo_heap_extend_span */
     uint16_t nelems;     /* const; at most 512 */
     uint8_t shard;       /* of the central: whose lists and lock; changes while locked or owned */
     bool needs_zero;     /* slots may hold old bytes; owner */
-    size_t elem_bytes;   /* const */
+    size_t elem_bytes;   /* const, but for mo_heap_extend_span */
     struct mo_central *central;      /* const */
     const struct mo_type_info *type; /* const; kind TYPED only */
     void *specials;                  /* the collector's; special lock */
@@ -64,7 +70,7 @@ typedef struct mo_span {
     uint8_t state;                   /* mo_span_state; shard lock */
     uint8_t kind;                    /* const */
     uint8_t size_class;              /* const */
-    bool has_slack; /* large, and its last byte is not used; set once, after it was made */
+    uint8_t slack;                   /* mo_slack; after it was made */
 } mo_span;
 
 _Static_assert(sizeof(mo_span) == 64, "a span record is one cache line");
@@ -170,7 +176,7 @@ MO_INLINE bool mo_find(uintptr_t addr, mo_slot *out) {
 
 /* An address one past the slot is not one past its object. */
 MO_INLINE bool mo_slot_has_slack(const mo_slot *sl) {
-    return mo_load_rlx(&sl->span->has_slack) || /* late is harmless */
+    return mo_load_rlx(&sl->span->slack) != MO_SLACK_NONE || /* late is harmless */
            (sl->info & 0xff) == MO_TEXT_CLASS;
 }
 

@@ -56,6 +56,29 @@ static ptrdiff_t next_cap(ptrdiff_t cap, ptrdiff_t needed) {
     return cap;
 }
 
+/* Adds room to the block that s ends with, if append made it, and nobody was told that s has no
+ * more. bytes: what s is to have. */
+static bool extend(slice *s, size_t bytes, size_t elem_bytes) {
+    mo_slot sl;
+    size_t cap_bytes = (size_t)s->cap * elem_bytes;
+    if (cap_bytes <= MO_MAX_SMALL_BYTES || !mo_find((uintptr_t)s->ptr, &sl)) return false;
+    if (mo_load_rlx(&sl.span->slack) != MO_SLACK_GROWS) return false; /* who may tell was asked */
+    size_t had = mo_load_rlx(&sl.span->elem_bytes); /* compared again under the heap lock */
+    size_t off = (uintptr_t)s->ptr - sl.base;
+    if (had - 1 - off - cap_bytes >= elem_bytes) return false; /* the rest is somebody's */
+    size_t want = mo_align_up(off + bytes + 1, MO_PAGE_BYTES);
+    if (!mo_malloc_extend(sl.span, want - had, had)) return false;
+    s->cap = (ptrdiff_t)((want - 1 - off) / elem_bytes);
+    return true;
+}
+
+/* Whether append may extend the block that s lies in, which then is no small one. */
+static void may_extend(const slice *s, bool may) {
+    mo_slot sl;
+    if (!mo_find((uintptr_t)s->ptr, &sl) || mo_load_rlx(&sl.span->slack) == MO_SLACK_NONE) return;
+    mo_malloc_may_extend(&sl, may);
+}
+
 void mound_slice_grow(void *slice_, ptrdiff_t num, size_t elem_bytes, unsigned flags,
                       const char *where) {
     slice *s = slice_;
@@ -69,10 +92,14 @@ void mound_slice_grow(void *slice_, ptrdiff_t num, size_t elem_bytes, unsigned f
     if (__builtin_mul_overflow((size_t)cap, elem_bytes, &bytes) || bytes > PTRDIFF_MAX)
         mo_misuse("append: %td elements of %zu bytes each are too many" AT, cap, elem_bytes, where);
     bytes = block_bytes(bytes);
+#if !MO_MUTANT_append_always_copies
+    if (extend(s, bytes, elem_bytes)) return;
+#endif
     bool noscan = flags & MOUND_ELEM_NOSCAN || is_noscan(s);
     void *block = new_block(bytes, noscan, s->ptr, (size_t)s->len * elem_bytes);
     s->ptr = block;
     s->cap = elem_bytes > 0 ? (ptrdiff_t)(bytes / elem_bytes) : PTRDIFF_MAX;
+    if (bytes > MO_MAX_SMALL_BYTES) may_extend(s, true);
 }
 
 void mound_slice_append(void *slice_, const void *elems, ptrdiff_t num, size_t elem_bytes,
@@ -88,12 +115,18 @@ void mound_slice_append(void *slice_, const void *elems, ptrdiff_t num, size_t e
 mound_slice mound_slice_sub(const void *slice_, ptrdiff_t lo, ptrdiff_t hi, ptrdiff_t max,
                             size_t elem_bytes, const char *where) {
     const slice *s = slice_;
-    if (max == PTRDIFF_MIN) max = s->cap;
+    bool ends_there = max != PTRDIFF_MIN; /* an append to the result is to make a copy */
+    if (!ends_there) max = s->cap;
+#if MO_MUTANT_sub3_may_extend
+    ends_there = false;
+#endif
     if (max < 0 || max > s->cap)
         mo_misuse("slice bounds out of range [::%td] with capacity %td" AT, max, s->cap, where);
     if (hi < 0 || hi > max)
         mo_misuse("slice bounds out of range [:%td] with capacity %td" AT, hi, max, where);
     if (lo < 0 || lo > hi) mo_misuse("slice bounds out of range [%td:%td]" AT, lo, hi, where);
+    if (ends_there && max == s->cap && (size_t)max * elem_bytes > MO_MAX_SMALL_BYTES)
+        may_extend(s, false);
     /* An empty rest keeps its block by its first byte: one past the end is the next block's. */
     size_t skip = max > lo ? (size_t)lo * elem_bytes : 0;
 #if MO_MUTANT_rest_points_behind
