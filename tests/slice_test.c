@@ -264,6 +264,66 @@ static void each_of_two_slices_appends_for_itself(void **state) {
     assert_true(counts_up(rest.ptr + len, 50000));
 }
 
+/* A slice and what must be in it. Only full ones are shared, and none is written to: so whoever
+ * moves, or grows where it lies, nobody sees the others' elements. */
+typedef struct modelled {
+    ints s;
+    int *model;
+} modelled;
+enum { REGS = 6, MODEL_MAX = 150000 };
+
+static void append_random(modelled *m, int num) {
+    static int next;
+    for (; num > 0 && m->s.len < MODEL_MAX; num--) {
+        m->model[m->s.len] = ++next;
+        mound_append(&m->s, next);
+    }
+}
+
+static void expect_model(const modelled *m) {
+    for (ptrdiff_t i = 0; i < m->s.len; i++)
+        if (m->s.ptr[i] != m->model[i])
+            fail_msg("element %td of %td is %d, not %d", i, m->s.len, m->s.ptr[i], m->model[i]);
+}
+
+static void share_full(modelled *to, modelled *from, ptrdiff_t skip) {
+    append_random(from, (int)(from->s.cap - from->s.len));
+    if (from->s.len < from->s.cap || to == from) return;
+    to->s = mound_sub(&from->s, skip, from->s.len);
+    memcpy(to->model, from->model + skip, (size_t)to->s.len * sizeof(int));
+}
+
+static void slices_that_were_full_go_their_own_ways(void **state) {
+    (void)state;
+    modelled m[REGS] = {0};
+    void *beside[8] = {0};
+    mo_rand r;
+    mo_rand_seed(&r, test_seed("slices", 0));
+    for (int i = 0; i < REGS; i++) m[i].model = malloc(MODEL_MAX * sizeof(int));
+    for (uint64_t step = 0; step < test_steps(4000); step++) {
+        modelled *a = &m[mo_rand_below(&r, REGS)], *b = &m[mo_rand_below(&r, REGS)];
+        uint64_t what = mo_rand_below(&r, 100);
+        if (what < 60)
+            append_random(a, (int)mo_rand_below(&r, 4000));
+        else if (what < 75)
+            share_full(b, a, 0);
+        else if (what < 85)
+            share_full(b, a, (ptrdiff_t)mo_rand_below(&r, (uint64_t)a->s.len + 1));
+        else if (what < 90 || a->s.len == MODEL_MAX)
+            a->s = (ints){0};
+        else
+            beside[step % 8] = mound_alloc_noscan(mo_rand_below(&r, 300000));
+        if (what == 99) mound_gc();
+        expect_model(a);
+        expect_model(b);
+    }
+    for (int i = 0; i < REGS; i++) {
+        expect_model(&m[i]);
+        free(m[i].model);
+    }
+    mound_keep_alive(beside);
+}
+
 static ints shared;
 static test_errors append_errors;
 
@@ -416,6 +476,7 @@ int main(void) {
         cmocka_unit_test(pointers_grow_where_they_lie),
         cmocka_unit_test(a_capacity_that_was_asked_for_ends_there),
         cmocka_unit_test(each_of_two_slices_appends_for_itself),
+        cmocka_unit_test(slices_that_were_full_go_their_own_ways),
         cmocka_unit_test(each_of_two_threads_appends_for_itself),
         cmocka_unit_test(a_block_grows_while_another_thread_collects),
         cmocka_unit_test(a_part_keeps_the_whole_block),

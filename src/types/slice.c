@@ -65,7 +65,9 @@ static bool extend(slice *s, size_t bytes, size_t elem_bytes) {
     if (mo_load_rlx(&sl.span->slack) != MO_SLACK_GROWS) return false; /* who may tell was asked */
     size_t had = mo_load_rlx(&sl.span->elem_bytes); /* compared again under the heap lock */
     size_t off = (uintptr_t)s->ptr - sl.base;
+#if !MO_MUTANT_append_into_others
     if (had - 1 - off - cap_bytes >= elem_bytes) return false; /* the rest is somebody's */
+#endif
     size_t want = mo_align_up(off + bytes + 1, MO_PAGE_BYTES);
     if (!mo_malloc_extend(sl.span, want - had, had)) return false;
     s->cap = (ptrdiff_t)((want - 1 - off) / elem_bytes);
