@@ -2,16 +2,14 @@
  *
  * This process itself never starts mound: each case is a child that does.
  */
-#include "support.h"
+#include "huge.h"
 
-#include <inttypes.h>
-#include <sys/mman.h>
 #include <time.h>
 
 #include "heap/heap.h"
 #include "mound.h"
 
-enum { BLOCK_BYTES = MO_BLOCK_PAGES << MO_PAGE_SHIFT, OBJECT_BYTES = 8192, NUM = 4096 };
+enum { OBJECT_BYTES = 8192, NUM = 4096 };
 
 static void **objects; /* a root */
 
@@ -60,30 +58,13 @@ static size_t resident_bytes(void) {
 static void fill_holes(void *barrier) {
     begin(barrier);
     size_t before = resident_bytes();
-    for (size_t off = 0; off < mo_map.used_bytes; off += BLOCK_BYTES) /* as khugepaged, at once */
-        madvise((void *)(mo_map.base + off), BLOCK_BYTES, 25 /* MADV_COLLAPSE, Linux 6.1 */);
+    for (size_t off = 0; off < mo_map.used_bytes; off += BLOCK_BYTES) collapse(mo_map.base + off);
     size_t after = resident_bytes();
     if (after > before + (1 << 20)) lost("resident before, after", before, after);
 }
 
-/* Of the heap: bytes in mappings where huge pages are forbidden. */
 static size_t forbidden_bytes(void) {
-    FILE *f = fopen("/proc/self/smaps", "re");
-    if (!f) lost("smaps", 0, 0);
-    char line[512];
-    uintptr_t lo = 0, hi = 0, l, h;
-    size_t sum = 0;
-    while (fgets(line, sizeof line, f)) {
-        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &l, &h) == 2) {
-            lo = l;
-            hi = h;
-        } else if (strncmp(line, "VmFlags:", 8) == 0 && strstr(line, " nh") && lo >= mo_map.base &&
-                   hi <= mo_map.base + mo_map.used_bytes) {
-            sum += hi - lo;
-        }
-    }
-    fclose(f);
-    return sum;
+    return bytes_advised(mo_map.base, mo_map.base + mo_map.used_bytes, "nh");
 }
 
 static void fill_again(void *barrier) {

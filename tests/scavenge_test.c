@@ -1,11 +1,8 @@
 /* scavenge_test.c - giving free pages back to the system: what, how much, and never what is in
  * use. On a heap without a collector. */
-#include "support.h"
+#include "huge.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
-#include <sys/mman.h>
 
 #include "base/bits.h"
 #include "heap/heap.h"
@@ -13,7 +10,6 @@
 #include "sched/interpose.h"
 #include "sys/os_mem.h"
 
-enum { BLOCK_BYTES = MO_BLOCK_PAGES * MO_PAGE_BYTES };
 static const size_t ALL = SIZE_MAX;
 
 static uint32_t blocks_lo; /* first page of the first whole block behind page 0 */
@@ -279,27 +275,8 @@ static void counts_of_mapped_memory_come_back_to_zero(void **state) {
 
 /* ---------------------------------------------------------------- holes */
 
-/* As khugepaged, at once. -1, errno EINVAL: not where huge pages are forbidden; or no such call. */
-static int collapse(const mo_span *s) {
-    return madvise((void *)mo_span_start(s), BLOCK_BYTES, 25 /* MADV_COLLAPSE, Linux 6.1 */);
-}
-
-/* Whether the mapping of a span has the flag in /proc/self/smaps; hg, nh: huge pages are advised,
- * forbidden. */
 static bool has_vm_flag(const mo_span *s, const char *flag) {
-    FILE *f = fopen("/proc/self/smaps", "re");
-    assert_non_null(f);
-    char line[512], word[8];
-    bool is_ours = false, has = false;
-    snprintf(word, sizeof word, " %s", flag);
-    while (fgets(line, sizeof line, f)) {
-        uintptr_t lo, hi;
-        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &lo, &hi) == 2)
-            is_ours = lo <= mo_span_start(s) && mo_span_start(s) < hi;
-        if (is_ours && strncmp(line, "VmFlags:", 8) == 0) has = strstr(line, word) != NULL;
-    }
-    fclose(f);
-    return has;
+    return bytes_advised(mo_span_start(s), mo_span_start(s) + 1, flag) > 0;
 }
 
 static void holes_are_not_filled_up(void **state) {
@@ -309,9 +286,10 @@ static void holes_are_not_filled_up(void **state) {
     mo_span *stays = take_filled(1, 3);
     mo_heap_put_span(some);
     some = take_filled(1, 4);
-    assert_true(collapse(none) == 0 || errno == EINVAL); /* where the system can, it would */
+    assert_true(collapse(mo_span_start(none)) == 0 ||
+                errno == EINVAL); /* where the system can, it would */
     assert_int_equal(mo_heap_scavenge(ALL, 0, false), BLOCK_BYTES - MO_PAGE_BYTES);
-    assert_int_equal(collapse(some), -1);
+    assert_int_equal(collapse(mo_span_start(some)), -1);
     assert_int_equal(resident_bytes(mo_span_start(some), BLOCK_BYTES), MO_PAGE_BYTES);
     assert_true(is_filled(some, 4));
     assert_true(is_filled(none, 1));

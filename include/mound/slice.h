@@ -49,8 +49,8 @@ MOUND_API mound_slice mound_slice_make(ptrdiff_t len, ptrdiff_t cap, size_t elem
                                        unsigned flags, const char *where)
     MOUND_ATTR(warn_unused_result);
 /* Capacity for num more: at least doubles below 256 elements, then grows by a quarter and 192, as
- * Go's, to what a block holds. The elements move if there is none, or the block
- * grows: see above. Go: slices.Grow. */
+ * Go's, to what a block holds. If there is none, the elements move or the block grows: see above.
+ * Go: slices.Grow. */
 MOUND_API void mound_slice_grow(void *s, ptrdiff_t num, size_t elem_bytes, unsigned flags,
                                 const char *where);
 /* num elements from elems, which may lie in s. Go: append(s, elems...). */
@@ -87,8 +87,8 @@ static inline void mound_slice_push_(void *s, const void *elem, size_t elem_byte
                                      const char *where) {
     mound_slice_any_ *any = (mound_slice_any_ *)s;
     if (__builtin_expect(any->len >= any->cap, 0)) {
-        mound_slice_any_ grown =
-            *any; /* a copy: a slice whose address nobody has stays in registers */
+        /* A copy, so that a slice whose address nobody else has stays in registers. */
+        mound_slice_any_ grown = *any;
         mound_slice_grow(&grown, 1, elem_bytes, flags, where);
         *any = grown;
     }

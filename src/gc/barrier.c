@@ -71,11 +71,14 @@ const char *mo_barrier_text(void) {
     return mo_barrier_is_on() ? "os (userfaultfd, PAGEMAP_SCAN)" : "none (one stop)";
 }
 
-/* The heap grew; heap lock held. */
-static void grown(uintptr_t lo, size_t bytes) {
-    if (mo_dirty_register(lo, bytes) == 0) return;
+static void turn_off(void) {
     mo_store_rlx(&is_on, 0); /* see mo_barrier_is_on */
     mo_holes_fill_up(true);
+}
+
+/* The heap grew; heap lock held. */
+static void grown(uintptr_t lo, size_t bytes) {
+    if (mo_dirty_register(lo, bytes) < 0) turn_off();
 }
 
 int mo_barrier_open(void) {
@@ -89,9 +92,7 @@ int mo_barrier_open(void) {
 
 void mo_barrier_after_fork(void) {
     memset(blocks, BLOCK_OPEN, heap_pages() / MO_BLOCK_PAGES);
-    if (!mo_barrier_is_on() || mo_dirty_after_fork_in_child() >= 0) return;
-    mo_store_rlx(&is_on, 0); /* alone */
-    mo_holes_fill_up(true);
+    if (mo_barrier_is_on() && mo_dirty_after_fork_in_child() < 0) turn_off();
 }
 
 /* ---------------------------------------------------------------- where pointers are */

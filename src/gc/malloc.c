@@ -151,7 +151,6 @@ bool mo_malloc_extend(mo_span *s, size_t more, size_t had_bytes) {
     mo_runtime_enter(t);
     if (MO_UNLIKELY(mo_the_gc.debug.stress)) stress(t);
     mo_gc_poll(t, more);
-    mo_span_ensure_swept(s);
     bool ok = mo_heap_take_behind(s, num_pages, had_bytes, &is_zero);
     mo_runtime_leave(t);
     if (!ok) return false;

@@ -193,9 +193,10 @@ static uint32_t find(const mo_page_alloc *pa, uint32_t n) {
                          mo_page_alloc_level_len(MO_SUM_LEVELS - 1, pa->num_pages), n);
 }
 
-/* Of free pages. */
-static void take(mo_page_alloc *pa, uint32_t page, uint32_t n, bool *is_zero) {
-    bits_write(pa->inuse, page, n, true);
+void mo_page_alloc_take_at(mo_page_alloc *pa, uint32_t page, uint32_t n, bool *is_zero) {
+    mo_assert(n > 0 && page + n <= pa->num_pages, "page_alloc: take outside the heap");
+    uint32_t used = bits_write(pa->inuse, page, n, true);
+    mo_assert(used == 0, "page_alloc: page taken twice");
     uint32_t released = bits_write(pa->released, page, n, false);
 #if MO_MUTANT_page_take_says_zero
     *is_zero = released > 0;
@@ -214,18 +215,12 @@ uint32_t mo_page_alloc_take(mo_page_alloc *pa, uint32_t n, uint32_t align, bool 
     uint32_t found = find(pa, n + align - 1);
     if (found == NONE) return NONE;
     uint32_t page = (uint32_t)mo_align_up(found, align);
-    take(pa, page, n, is_zero);
+    mo_page_alloc_take_at(pa, page, n, is_zero);
     return page;
 }
 
 bool mo_page_alloc_is_free(const mo_page_alloc *pa, uint32_t page, uint32_t n) {
     return n == 0 || find_in_bits(pa, page, page + n, n) == page;
-}
-
-void mo_page_alloc_take_at(mo_page_alloc *pa, uint32_t page, uint32_t n, bool *is_zero) {
-    mo_assert(page + n <= pa->num_pages && mo_page_alloc_is_free(pa, page, n),
-              "page_alloc: taken twice");
-    take(pa, page, n, is_zero);
 }
 
 void mo_page_alloc_put(mo_page_alloc *pa, uint32_t page, uint32_t n, bool is_released) {

@@ -120,31 +120,20 @@ bool mo_os_commit(uintptr_t lo, size_t bytes) {
     return ok;
 }
 
-bool mo_os_release(uintptr_t lo, size_t bytes) {
+static bool advise(uintptr_t lo, size_t bytes, int advice) {
     int saved = errno;
-    bool ok = !injected() && madvise((void *)lo, bytes, MADV_DONTNEED) == 0;
+    bool ok = !injected() && madvise((void *)lo, bytes, advice) == 0;
     errno = saved;
     return ok;
 }
 
-void mo_os_huge(uintptr_t lo, size_t bytes) {
-    int saved = errno;
-    if (!injected()) madvise((void *)lo, bytes, MADV_HUGEPAGE);
-    errno = saved;
-}
+bool mo_os_release(uintptr_t lo, size_t bytes) { return advise(lo, bytes, MADV_DONTNEED); }
 
-void mo_os_small(uintptr_t lo, size_t bytes) {
-    int saved = errno;
-    if (!injected()) madvise((void *)lo, bytes, MADV_NOHUGEPAGE);
-    errno = saved;
-}
+void mo_os_huge(uintptr_t lo, size_t bytes) { advise(lo, bytes, MADV_HUGEPAGE); }
 
-bool mo_os_populate(uintptr_t lo, size_t bytes) {
-    int saved = errno;
-    bool ok = !injected() && madvise((void *)lo, bytes, MADV_POPULATE_WRITE) == 0;
-    errno = saved;
-    return ok;
-}
+void mo_os_small(uintptr_t lo, size_t bytes) { advise(lo, bytes, MADV_NOHUGEPAGE); }
+
+bool mo_os_populate(uintptr_t lo, size_t bytes) { return advise(lo, bytes, MADV_POPULATE_WRITE); }
 
 /* MADV_COLLAPSE heeds no setting: we do. */
 static bool wants_huge(void) {
